@@ -1,0 +1,7 @@
+//! The rules of Payload Manager: pure decisions over commands and times.
+//!
+//! No I/O, no clock, no async, no SQL, no wire types. The shell hands in what happened and when; what comes back is what
+//! to do. The shared pages are reached through a port ([`board::Board`]) so that every rule can be tested against a
+//! model of them.
+
+pub mod facts;
