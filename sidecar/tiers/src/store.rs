@@ -1,0 +1,160 @@
+//! The port: what a tier does.
+
+use std::path::PathBuf;
+
+use payload_manager_types::{Checksum, PayloadId, Place, Tier};
+
+/// Why a tier could not do it. Names the payload where there is one; nothing is left half done.
+#[derive(Debug, thiserror::Error)]
+pub enum TierError {
+    /// No space: the tmpfs, the file system or the memory limit is full.
+    #[error("{tier} has no room for {asked} bytes: {what}")]
+    Full {
+        /// Which tier.
+        tier: Tier,
+        /// Bytes asked for.
+        asked: u64,
+        /// Bytes free, as far as it is known.
+        free: u64,
+        /// What is full.
+        what: String,
+    },
+    /// The bytes are not there.
+    #[error("payload {id}: its {tier} copy is gone ({what})")]
+    Missing {
+        /// Whose.
+        id: PayloadId,
+        /// Where it should be.
+        tier: Tier,
+        /// What was found.
+        what: String,
+    },
+    /// What is there has another length than it must have.
+    #[error("payload {id}: its {tier} copy has {found} bytes instead of {expected}")]
+    WrongSize {
+        /// Whose.
+        id: PayloadId,
+        /// Where.
+        tier: Tier,
+        /// The length it must have.
+        expected: u64,
+        /// The length it has.
+        found: u64,
+    },
+    /// The system refused.
+    #[error("{tier}: {doing}: {source}")]
+    Io {
+        /// Which tier.
+        tier: Tier,
+        /// What was being done, with the path.
+        doing: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// What became of the producer's bytes at commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sealed {
+    /// What they hash to, where the tier reads them all at commit (DISK does, RAM does not).
+    pub checksum: Option<Checksum>,
+}
+
+/// How a client opens a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// A POSIX shared-memory object, by name with one leading slash.
+    SharedMemory {
+        /// The name.
+        name: String,
+        /// Bytes from its start.
+        offset: u64,
+    },
+    /// A file.
+    File {
+        /// Its absolute path.
+        path: PathBuf,
+        /// Bytes from its start.
+        offset: u64,
+    },
+}
+
+/// Holds bytes of one tier. All calls may block; none may be made while the ledger is locked.
+pub trait TierStore: Send + Sync {
+    /// Which tier this is.
+    fn tier(&self) -> Tier;
+
+    /// How a client opens the block.
+    fn location(&self, id: PayloadId, place: Place) -> Location;
+
+    /// Makes room for a producer who writes in place: an object or file of exactly `size` bytes whose space is truly
+    /// there (promise: honest-full). Making it again after a crash is fine.
+    ///
+    /// # Errors
+    /// [`TierError::Full`], [`TierError::Io`]; nothing is left behind.
+    fn allocate(&self, id: PayloadId, size: u64) -> Result<Place, TierError>;
+
+    /// The producer is done: checks the length, takes the write bits away, and where the tier is durable makes it so
+    /// (`archive` is what to store beside the bytes, given their checksum), reading the bytes once for the checksum.
+    ///
+    /// # Errors
+    /// [`TierError::Missing`], [`TierError::WrongSize`] if the producer removed or resized it; [`TierError::Io`].
+    fn seal(&self, id: PayloadId, place: Place, size: u64, archive: &Archive<'_>) -> Result<Sealed, TierError>;
+
+    /// Opens a copy for reading.
+    ///
+    /// # Errors
+    /// [`TierError::Missing`], [`TierError::WrongSize`], [`TierError::Io`].
+    fn source(&self, id: PayloadId, place: Place, size: u64) -> Result<Box<dyn Source>, TierError>;
+
+    /// Opens a new copy for writing, its space reserved. Dropped without [`Sink::finish`], it leaves nothing behind.
+    ///
+    /// # Errors
+    /// [`TierError::Full`], [`TierError::Io`].
+    fn sink(&self, id: PayloadId, size: u64) -> Result<Box<dyn Sink>, TierError>;
+
+    /// Frees a copy, and what lies beside it. One that is not there is fine.
+    ///
+    /// # Errors
+    /// [`TierError::Io`].
+    fn free(&self, id: PayloadId, place: Place) -> Result<(), TierError>;
+
+    /// Moves a copy that failed its check out of the way, where a person can look at it; a tier with no such place
+    /// frees it.
+    ///
+    /// # Errors
+    /// [`TierError::Io`].
+    fn set_aside(&self, id: PayloadId, place: Place) -> Result<(), TierError>;
+}
+
+/// Makes the bytes of `<uuid>.meta.json` once the checksum is known.
+pub type Archive<'a> = dyn Fn(Checksum) -> Vec<u8> + 'a;
+
+/// Reads one copy.
+pub trait Source: Send {
+    /// Reads at `offset`, filling `buf` unless the copy ends first (promise: no SIGBUS; what a producer truncated is a
+    /// short read, and then [`TierError::WrongSize`] from the copy).
+    ///
+    /// `offset` and the length of `buf` are multiples of 4 KiB except at the end, and `buf` is 4 KiB aligned, so that a
+    /// back end may use direct I/O.
+    ///
+    /// # Errors
+    /// [`TierError::Io`].
+    fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<usize, TierError>;
+}
+
+/// Writes one copy.
+pub trait Sink: Send {
+    /// Writes all of `bytes` at `offset`; the same alignment holds as in [`Source::read_at`].
+    ///
+    /// # Errors
+    /// [`TierError::Full`], [`TierError::Io`].
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<(), TierError>;
+
+    /// Every byte is written: makes the copy readable under its final name, read-only, and where the tier is durable
+    /// synced, with `archive` beside it.
+    ///
+    /// # Errors
+    /// [`TierError::Io`]; nothing is left behind.
+    fn finish(self: Box<Self>, checksum: Checksum, archive: &Archive<'_>) -> Result<Place, TierError>;
+}
