@@ -12,7 +12,7 @@ use payload_manager_types::{Checksum, EvictionPolicy, PayloadId, Protection, Tie
 pub enum Phase {
     /// Space is reserved; reclaimed at the time given in [`Facts::reclaim_at`].
     Allocated = 1,
-    /// Committed; [`Facts::copies`] says where the bytes are, and if none, they are lost.
+    /// Committed; [`Facts::copies`] says where the bytes are.
     Committed = 2,
     /// Being deleted; start-up finishes it.
     Deleting = 3,
@@ -67,7 +67,7 @@ pub struct Facts {
     pub version: u64,
     /// The tier that was asked for at allocation.
     pub preferred: Tier,
-    /// The tiers that hold its bytes, all of them readable. While ALLOCATED: where the producer writes.
+    /// The tiers that hold its bytes, or should. While ALLOCATED: where the producer writes.
     pub copies: TierSet,
     /// When it was allocated.
     pub created: UnixMillis,

@@ -4,4 +4,15 @@
 //! to do. The shared pages are reached through a port ([`board::Board`]) so that every rule can be tested against a
 //! model of them.
 
+pub mod backlog;
+pub mod board;
+pub mod budget;
 pub mod facts;
+pub mod ledger;
+pub mod payload;
+pub mod queue;
+pub mod refusal;
+
+pub use board::Board;
+pub use ledger::Ledger;
+pub use refusal::Refusal;

@@ -1,0 +1,142 @@
+//! Blocks that nobody can find any more but somebody may still read.
+//!
+//! A retired block waits here until no lease names it; then it is handed out to be freed, and forgotten once it has
+//! been. Nobody waits for anybody: the mover goes on, the reader goes on, the budget stays taken (promise:
+//! stable-lease).
+
+use std::collections::{BTreeMap, HashMap};
+
+use payload_manager_types::{BlockName, PayloadId, Place, Tier};
+
+use crate::board::RecordIndex;
+
+/// A block on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retired {
+    /// Whose bytes.
+    pub id: PayloadId,
+    /// In which tier.
+    pub tier: Tier,
+    /// Where.
+    pub place: Place,
+    /// Bytes.
+    pub size: u64,
+    /// Its name in leases; none if no lease can have been taken on it.
+    pub block: Option<BlockName>,
+    /// Its record, for RAM.
+    pub record: Option<RecordIndex>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Held,
+    Freeing,
+}
+
+/// The blocks on their way out.
+#[derive(Debug, Default)]
+pub struct Backlog {
+    blocks: BTreeMap<(PayloadId, Tier), (Retired, Stage)>,
+    by_name: HashMap<BlockName, (PayloadId, Tier)>,
+    held_bytes: u64,
+    freeing: [u64; 4],
+}
+
+impl Backlog {
+    /// A block that leases still name.
+    pub(crate) fn hold(&mut self, block: Retired) {
+        if let Some(name) = block.block {
+            self.by_name.insert(name, (block.id, block.tier));
+        }
+        self.held_bytes += block.size;
+        self.blocks.insert((block.id, block.tier), (block, Stage::Held));
+    }
+
+    /// A block that nobody names: it is being freed now.
+    pub(crate) fn free(&mut self, block: Retired) {
+        if let Some(bytes) = self.freeing.get_mut(block.tier.index()) {
+            *bytes += block.size;
+        }
+        self.blocks.insert((block.id, block.tier), (block, Stage::Freeing));
+    }
+
+    /// Bytes of a tier that nobody names and that will be free in a moment.
+    #[must_use]
+    pub fn freeing_bytes(&self, tier: Tier) -> u64 {
+        self.freeing.get(tier.index()).copied().unwrap_or(0)
+    }
+
+    /// The held block of that name.
+    #[must_use]
+    pub fn held(&self, name: BlockName) -> Option<Retired> {
+        let (block, stage) = self.blocks.get(self.by_name.get(&name)?)?;
+        (*stage == Stage::Held).then_some(*block)
+    }
+
+    /// The last lease on a held block is gone: it is being freed from here on.
+    pub(crate) fn let_go(&mut self, name: BlockName) -> Option<Retired> {
+        let block = self.held(name)?;
+        self.by_name.remove(&name);
+        self.held_bytes -= block.size;
+        self.free(block);
+        Some(block)
+    }
+
+    /// The payload wants its copy in that tier back, and the bytes are still there.
+    pub(crate) fn take_back(&mut self, id: PayloadId, tier: Tier) -> Option<Retired> {
+        let (block, stage) = *self.blocks.get(&(id, tier))?;
+        if stage != Stage::Held {
+            return None;
+        }
+        self.blocks.remove(&(id, tier));
+        if let Some(name) = block.block {
+            self.by_name.remove(&name);
+        }
+        self.held_bytes -= block.size;
+        Some(block)
+    }
+
+    /// The block is gone.
+    pub(crate) fn freed(&mut self, id: PayloadId, tier: Tier) -> Option<Retired> {
+        let (block, _) = self.blocks.remove(&(id, tier))?;
+        if let Some(bytes) = self.freeing.get_mut(tier.index()) {
+            *bytes -= block.size;
+        }
+        Some(block)
+    }
+
+    /// Whether the payload's block in that tier is on its way out.
+    #[must_use]
+    pub fn contains(&self, id: PayloadId, tier: Tier) -> bool {
+        self.blocks.contains_key(&(id, tier))
+    }
+
+    /// The payload's blocks on their way out.
+    pub fn of(&self, id: PayloadId) -> impl Iterator<Item = &Retired> {
+        self.blocks.range((id, Tier::Gpu)..=(id, Tier::Object)).map(|(_, (block, _))| block)
+    }
+
+    /// Every name that leases still keep.
+    #[must_use]
+    pub fn held_names(&self) -> Vec<BlockName> {
+        self.by_name.keys().copied().collect()
+    }
+
+    /// Bytes that wait for leases to end.
+    #[must_use]
+    pub const fn held_bytes(&self) -> u64 {
+        self.held_bytes
+    }
+
+    /// Blocks that wait for leases to end or are being freed.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.blocks.is_empty()
+    }
+}

@@ -1,0 +1,165 @@
+//! The port to the shared pages: directory, records, lease pages.
+//!
+//! Every call is memory only: no system call that waits, so the ledger may make it under its lock. The shell lays it over
+//! shared memory; tests lay it over a model.
+
+use payload_manager_types::{
+    BlockName, Checksum, EntryIndex, EvictionPolicy, Generation, LeaseDeadline, LeaseId, PayloadId, PayloadState,
+    Place, Protection, Tier, UnixMillis,
+};
+
+/// What a payload's directory entry shows to those who look it up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Face {
+    /// Whose entry.
+    pub id: PayloadId,
+    /// The descriptor version.
+    pub version: u64,
+    /// The state; one that is not readable closes the entry: no lease can be taken.
+    pub state: PayloadState,
+    /// The fastest copy's tier.
+    pub tier: Tier,
+    /// Where in it.
+    pub place: Place,
+    /// Bytes.
+    pub length: u64,
+    /// When its time is over.
+    pub expires: Option<UnixMillis>,
+    /// For each tier of [`Tier::ALL`], the generation of the copy there; of the current tier it names the block.
+    pub generations: [Generation; 4],
+    /// The generation given out last.
+    pub last_generation: Generation,
+}
+
+/// Position of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RecordIndex(pub u32);
+
+/// What a RAM block is in the middle of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BlockState {
+    /// Being written: by a producer if the record has a time of reclaim, else by the daemon.
+    Reserved,
+    /// Readable; for a payload that has no durable copy, the proof that it is committed.
+    Live,
+    /// No longer published; its bytes stay until no lease names it.
+    Retired,
+    /// As retired, and its payload is deleted.
+    Deleting,
+}
+
+/// The record of a RAM block: what start-up needs to know if nothing else has been written yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockRecord {
+    /// Whose bytes.
+    pub id: PayloadId,
+    /// Where.
+    pub place: Place,
+    /// Bytes.
+    pub size: u64,
+    /// Its name in leases; none while RESERVED for a producer.
+    pub block: Option<BlockName>,
+    /// The descriptor version.
+    pub version: u64,
+    /// When the payload was allocated.
+    pub created: UnixMillis,
+    /// When its time is over.
+    pub expires: Option<UnixMillis>,
+    /// When an uncommitted allocation is taken to be abandoned; none for a block that the daemon fills.
+    pub reclaim_at: Option<UnixMillis>,
+    /// What eviction may do.
+    pub policy: EvictionPolicy,
+    /// Excluded from eviction by the producer.
+    pub no_evict: bool,
+    /// Who could still write after commit.
+    pub protection: Protection,
+    /// The tier asked for at allocation.
+    pub preferred: Tier,
+    /// What the bytes hash to, if it is known.
+    pub checksum: Option<Checksum>,
+}
+
+/// Who names a block in a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Holders {
+    /// Leases with a live claim.
+    pub live: u32,
+    /// Leases that keep the bytes, claim or not.
+    pub pinning: u32,
+    /// When the last of them runs out.
+    pub latest: Option<LeaseDeadline>,
+}
+
+/// A shared structure has no room left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full {
+    /// How many it can hold.
+    pub limit: u64,
+}
+
+/// A lease that was found and what it is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Renewed {
+    /// The block it keeps.
+    pub block: BlockName,
+    /// Its end now.
+    pub deadline: LeaseDeadline,
+}
+
+/// The shared pages.
+pub trait Board {
+    /// Makes an entry for a payload.
+    ///
+    /// # Errors
+    /// [`Full`] when the directory is.
+    fn insert(&mut self, face: &Face) -> Result<EntryIndex, Full>;
+
+    /// Makes an entry show this from now on; ends with a sequentially consistent fence, so that a look at the lease
+    /// pages afterwards sees every lease that was taken on what it showed before.
+    fn publish(&mut self, index: EntryIndex, face: &Face);
+
+    /// Takes an entry away. Its generation is remembered, so that names are not given out twice in a row.
+    fn remove(&mut self, index: EntryIndex);
+
+    /// Writes the record of a block before the block is made, RESERVED.
+    ///
+    /// # Errors
+    /// [`Full`] when the records are.
+    fn reserve_record(&mut self, record: &BlockRecord) -> Result<RecordIndex, Full>;
+
+    /// Turns a record RESERVED, LIVE or RETIRED into a LIVE one that says this.
+    fn set_live(&mut self, at: RecordIndex, record: &BlockRecord);
+
+    /// Moves a record to another state.
+    fn mark(&mut self, at: RecordIndex, state: BlockState);
+
+    /// Frees a record: its block is gone.
+    fn free_record(&mut self, at: RecordIndex);
+
+    /// Looks through all lease pages once for leases on `blocks`; answers in their order.
+    fn holders(&mut self, blocks: &[BlockName]) -> Vec<Holders>;
+
+    /// Live leases on each of `entries`, whatever block, in one look.
+    fn live_leases(&mut self, entries: &[EntryIndex]) -> Vec<u32>;
+
+    /// Ends the claim of every lease on `index`; the bytes stay until each is given back or runs out.
+    fn revoke(&mut self, index: EntryIndex);
+
+    /// Gives out a lease.
+    ///
+    /// # Errors
+    /// [`Full`] when no slot is free.
+    fn grant(&mut self, block: BlockName, deadline: LeaseDeadline) -> Result<LeaseId, Full>;
+
+    /// Takes a lease back; `None` if there is none of that id.
+    fn give_back(&mut self, lease: LeaseId) -> Option<BlockName>;
+
+    /// Extends a lease, never shortens it; `None` if it is over.
+    fn renew(&mut self, lease: LeaseId, deadline: LeaseDeadline) -> Option<Renewed>;
+
+    /// Ends the leases whose time has come and says which blocks they were on.
+    fn expire(&mut self, now: LeaseDeadline) -> Vec<BlockName>;
+
+    /// Leases with a live claim.
+    fn lease_count(&self) -> u64;
+}

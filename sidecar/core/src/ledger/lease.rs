@@ -1,0 +1,100 @@
+//! Leases: a claim on the fastest copy, so that it stays where it is.
+
+use payload_manager_types::{LeaseDeadline, LeaseId, PayloadId, Tier, UnixMillis};
+
+use super::{Ledger, Now};
+use crate::backlog::Retired;
+use crate::board::{Board, Full};
+use crate::payload::Descriptor;
+use crate::refusal::Refusal;
+
+/// What a reader asks for, already validated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AcquireRequest {
+    /// Which payload.
+    pub id: PayloadId,
+    /// No copy slower than this will do; `None`: any.
+    pub min_tier: Option<Tier>,
+    /// How long, in milliseconds; 0: the default. Capped at the maximum.
+    pub duration_ms: u64,
+}
+
+/// A lease as its holder sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// Its name.
+    pub lease: LeaseId,
+    /// When it runs out, on the wall clock.
+    pub expires: UnixMillis,
+    /// What it is on.
+    pub descriptor: Descriptor,
+}
+
+/// What came of asking for a lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Acquired {
+    /// Here it is.
+    Granted(Box<Grant>),
+    /// No copy is fast enough: promote to `to` and ask again. The fastest is in `have`.
+    TooSlow {
+        /// Where the fastest copy is.
+        have: Tier,
+        /// Where one must be.
+        to: Tier,
+    },
+}
+
+impl<B: Board> Ledger<B> {
+    /// How long a lease lasts that asks for `ms`.
+    fn duration(&self, ms: u64) -> u64 {
+        let wanted = if ms == 0 { self.limits.lease_default_ms } else { ms };
+        wanted.min(self.limits.lease_max_ms)
+    }
+
+    /// Takes a read lease on the fastest copy. Memory only: no catalog, no file (promise: stable-lease).
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`], [`Refusal::NotCommitted`], [`Refusal::BytesLost`], [`Refusal::NotConfigured`],
+    /// [`Refusal::LeaseLimit`].
+    pub fn acquire(&mut self, request: AcquireRequest, now: Now) -> Result<Acquired, Refusal> {
+        let id = request.id;
+        let payload = self.committed(id, now)?;
+        let (have, _) = payload.fastest().ok_or(Refusal::BytesLost { id })?;
+        if let Some(to) = request.min_tier.filter(|min| !have.is_at_least(*min)) {
+            self.budget(to)?;
+            return Ok(Acquired::TooSlow { have, to });
+        }
+        let block = self.block_name(id, have).ok_or(Refusal::BytesLost { id })?;
+        let ms = self.duration(request.duration_ms);
+        let deadline = LeaseDeadline(now.monotonic + ms);
+        let lease = self.board.grant(block, deadline).map_err(|Full { limit }| Refusal::LeaseLimit { limit })?;
+        let Some(payload) = self.payloads.get_mut(&id) else { return Err(Refusal::NotFound { id }) };
+        payload.visited = true;
+        let expires = UnixMillis(now.wall.0 + ms);
+        Ok(Acquired::Granted(Box::new(Grant { lease, expires, descriptor: payload.descriptor() })))
+    }
+
+    /// Gives a lease back; one that is over or never was is fine. Blocks that only it kept are handed out to be freed.
+    pub fn release(&mut self, lease: LeaseId) -> Vec<Retired> {
+        match self.board.give_back(lease) {
+            Some(block) => self.let_go(vec![block]),
+            None => Vec::new(),
+        }
+    }
+
+    /// Extends a lease; answers when it runs out now.
+    ///
+    /// # Errors
+    /// [`Refusal::LeaseOver`].
+    pub fn renew(&mut self, lease: LeaseId, duration_ms: u64, now: Now) -> Result<UnixMillis, Refusal> {
+        let deadline = LeaseDeadline(now.monotonic + self.duration(duration_ms));
+        let renewed = self.board.renew(lease, deadline).ok_or(Refusal::LeaseOver)?;
+        Ok(UnixMillis(now.wall.0 + renewed.deadline.0.saturating_sub(now.monotonic)))
+    }
+
+    /// Ends the leases whose time has come; blocks that only they kept are handed out to be freed.
+    pub fn expire_leases(&mut self, now: Now) -> Vec<Retired> {
+        let blocks = self.board.expire(LeaseDeadline(now.monotonic));
+        self.let_go(blocks)
+    }
+}

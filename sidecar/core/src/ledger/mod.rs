@@ -1,0 +1,367 @@
+//! The ledger: every payload, every budget, every transfer under way, and the rules for all of them.
+//!
+//! One command at a time, under the shell's lock, each with the time it happens at. A command either returns what to do
+//! next or a [`Refusal`], and a refusal changes nothing. Work that takes time (making space, copying, syncing) is handed
+//! out as a licence ([`Allocation`], [`Ticket`], [`Retired`]) that the shell brings back, done or not, exactly once.
+//!
+//! One file a verb: `allocate` (allocate, commit, abort), `lease`, `transfer` (promote, spill), `evict`, `delete`
+//! (delete, expiry), `list`, `recover`.
+
+mod allocate;
+mod delete;
+mod evict;
+mod lease;
+mod list;
+mod recover;
+mod transfer;
+
+use std::collections::{BTreeSet, HashMap};
+
+use payload_manager_types::{BlockName, EntryIndex, PayloadId, Priority, Tier, UnixMillis};
+
+pub use allocate::{AllocateRequest, Allocation, Committed};
+pub use delete::Deletion;
+pub use evict::{Room, Step};
+pub use lease::{AcquireRequest, Acquired, Grant};
+pub use list::{Cursor, Page, Summary};
+pub use recover::{Adopted, RamBlock};
+pub use transfer::{Begun, Dropped, Outcome, Ticket};
+
+use crate::backlog::{Backlog, Retired};
+use crate::board::Board;
+use crate::budget::Budget;
+use crate::facts::Phase;
+use crate::payload::{Copy, Descriptor, Payload};
+use crate::queue::EvictionQueue;
+use crate::refusal::Refusal;
+
+/// What the ledger is told once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Capacity of each tier of [`Tier::ALL`] in bytes; `None`: not configured.
+    pub capacity: [Option<u64>; 4],
+    /// Bytes a payload may have.
+    pub max_payload: u64,
+    /// Payloads there may be.
+    pub max_payloads: u64,
+    /// Lease duration when none is asked for, in milliseconds.
+    pub lease_default_ms: u64,
+    /// Longest lease, in milliseconds.
+    pub lease_max_ms: u64,
+}
+
+/// Now, on both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// The wall clock; never goes back.
+    pub wall: UnixMillis,
+    /// `CLOCK_MONOTONIC` in milliseconds.
+    pub monotonic: u64,
+}
+
+/// Payloads and bytes by tier of the fastest copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TierCount {
+    /// How many.
+    pub payloads: u64,
+    /// How many bytes they have.
+    pub bytes: u64,
+}
+
+/// What Stats shows; all of it from counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// By [`Tier::index`].
+    pub tiers: [TierCount; 4],
+    /// Capacity and free bytes by tier; `None`: not configured.
+    pub budgets: [Option<(u64, u64)>; 4],
+    /// Live leases.
+    pub leases: u64,
+    /// Blocks that wait for leases to end.
+    pub backlog_blocks: u64,
+    /// Their bytes.
+    pub backlog_bytes: u64,
+}
+
+/// The key by which a payload is listed: newest first is the reverse of this order.
+type Age = (UnixMillis, PayloadId);
+
+/// The ledger over a board.
+pub struct Ledger<B> {
+    board: B,
+    limits: Limits,
+    payloads: HashMap<PayloadId, Payload>,
+    budgets: [Option<Budget>; 4],
+    counts: [TierCount; 4],
+    /// Listing order by shown tier; the last is of those whose bytes are lost.
+    listed: [BTreeSet<Age>; 5],
+    /// TTLs and abandoned allocations by the time they come due.
+    timers: BTreeSet<Age>,
+    queues: [EvictionQueue; 4],
+    backlog: Backlog,
+    /// Entries of deleted payloads that wait for their last block.
+    graves: HashMap<PayloadId, EntryIndex>,
+    next_transfer: u64,
+    /// Bytes of each tier that a spill under way is about to take out of it.
+    leaving: [u64; 4],
+    /// Payloads whose space is being made; they are in no list yet.
+    unborn: u64,
+}
+
+impl<B: Board> Ledger<B> {
+    /// An empty ledger.
+    pub fn new(board: B, limits: Limits) -> Self {
+        let budget = |tier: Tier| {
+            limits.capacity.get(tier.index()).copied().flatten().map(|capacity| Budget::new(tier, capacity))
+        };
+        Self {
+            board,
+            limits,
+            payloads: HashMap::new(),
+            budgets: Tier::ALL.map(budget),
+            counts: Default::default(),
+            listed: Default::default(),
+            timers: BTreeSet::new(),
+            queues: Default::default(),
+            backlog: Backlog::default(),
+            graves: HashMap::new(),
+            next_transfer: 0,
+            leaving: [0; 4],
+            unborn: 0,
+        }
+    }
+
+    /// The shared pages.
+    pub fn board(&self) -> &B {
+        &self.board
+    }
+
+    /// The shared pages, for what is no rule: growing them, closing them.
+    pub fn board_mut(&mut self) -> &mut B {
+        &mut self.board
+    }
+
+    /// What it was told.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// A payload that can be found now.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] if it is not there, on its way out, or its time is over.
+    pub fn payload(&self, id: PayloadId, now: Now) -> Result<&Payload, Refusal> {
+        self.payloads
+            .get(&id)
+            .filter(|p| p.facts.phase != Phase::Deleting && !p.is_expired(now.wall))
+            .ok_or(Refusal::NotFound { id })
+    }
+
+    /// What a caller is shown of a payload.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub fn descriptor(&self, id: PayloadId, now: Now) -> Result<Descriptor, Refusal> {
+        self.payload(id, now).map(Payload::descriptor)
+    }
+
+    /// A payload that is committed.
+    fn committed(&self, id: PayloadId, now: Now) -> Result<&Payload, Refusal> {
+        let payload = self.payload(id, now)?;
+        if payload.is_committed() { Ok(payload) } else { Err(Refusal::NotCommitted { id }) }
+    }
+
+    /// Whether a stream may name it.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`], [`Refusal::NotCommitted`].
+    pub fn check_committed(&self, id: PayloadId, now: Now) -> Result<(), Refusal> {
+        self.committed(id, now).map(|_| ())
+    }
+
+    /// What Stats shows.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            tiers: self.counts,
+            budgets: self.budgets.map(|b| b.map(|b| (b.capacity(), b.free()))),
+            leases: self.board.lease_count(),
+            backlog_blocks: self.backlog.len() as u64,
+            backlog_bytes: self.backlog.held_bytes(),
+        }
+    }
+
+    fn budget(&mut self, tier: Tier) -> Result<&mut Budget, Refusal> {
+        self.budgets.get_mut(tier.index()).and_then(Option::as_mut).ok_or(Refusal::NotConfigured { tier })
+    }
+
+    fn release_budget(&mut self, tier: Tier, bytes: u64) {
+        if let Ok(budget) = self.budget(tier) {
+            budget.release(bytes);
+        }
+    }
+
+    /// Changes a payload through `change` and keeps the lists and counters true.
+    fn update<R>(&mut self, id: PayloadId, change: impl FnOnce(&mut Payload) -> R) -> Option<R> {
+        let payload = self.payloads.get_mut(&id)?;
+        let before = shown(payload);
+        let result = change(payload);
+        let after = shown(payload);
+        if before != after {
+            let (age, size) = ((payload.facts.created, id), payload.facts.size);
+            self.unlist(before, age, size);
+            self.list(after, age, size);
+        }
+        Some(result)
+    }
+
+    fn list(&mut self, slot: usize, age: Age, size: u64) {
+        if let Some(list) = self.listed.get_mut(slot) {
+            list.insert(age);
+        }
+        if let Some(count) = self.counts.get_mut(slot) {
+            count.payloads += 1;
+            count.bytes += size;
+        }
+    }
+
+    fn unlist(&mut self, slot: usize, age: Age, size: u64) {
+        if let Some(list) = self.listed.get_mut(slot) {
+            list.remove(&age);
+        }
+        if let Some(count) = self.counts.get_mut(slot) {
+            count.payloads -= 1;
+            count.bytes -= size;
+        }
+    }
+
+    /// Shows what a payload is now to those who look it up.
+    fn publish(&mut self, id: PayloadId) {
+        let Some(payload) = self.payloads.get(&id) else { return };
+        if let (Some(index), Some(face)) = (payload.entry, payload.face()) {
+            self.board.publish(index, &face);
+        }
+    }
+
+    /// One more for the version: placement or state has changed (promise: monotonic).
+    fn bump(&mut self, id: PayloadId) {
+        if let Some(payload) = self.payloads.get_mut(&id) {
+            payload.facts.version += 1;
+        }
+    }
+
+    /// Gives the payload a place in the eviction queue of its fastest tier, in place of the one it had.
+    fn enqueue(&mut self, id: PayloadId) {
+        let Some(payload) = self.payloads.get_mut(&id) else { return };
+        let had = std::mem::take(&mut payload.ticket);
+        let Some(tier) = payload.fastest().map(|(tier, _)| tier) else { return };
+        let class = if payload.facts.no_evict { Priority::Never } else { payload.facts.policy.priority };
+        if !payload.is_committed() {
+            return;
+        }
+        let Some(queue) = self.queues.get_mut(tier.index()) else { return };
+        payload.ticket = queue.join(id, class).unwrap_or(0);
+        if had != 0 {
+            let payloads = &self.payloads;
+            self.queues.iter_mut().for_each(|q| q.leave(|t| payloads.get(&t.id).is_some_and(|p| p.ticket == t.number)));
+        }
+    }
+
+    /// A name for a new block of the payload, unlike those of its blocks that are still there.
+    fn next_generation(&mut self, id: PayloadId) -> u8 {
+        let Some(payload) = self.payloads.get_mut(&id) else { return 0 };
+        let taken = |g: u8| {
+            payload.copies.iter().flatten().any(|c| c.generation == g)
+                || self.backlog.of(id).any(|r| r.block.is_some_and(|b| b.generation == g))
+        };
+        let mut next = payload.last_generation;
+        loop {
+            next = next.wrapping_add(1);
+            if next != 0 && !taken(next) {
+                break;
+            }
+        }
+        payload.last_generation = next;
+        next
+    }
+
+    /// Blocks that nobody can find any more: those that no lease names are handed out to be freed, the others wait.
+    fn retire(&mut self, blocks: Vec<Retired>) -> Vec<Retired> {
+        let names: Vec<BlockName> = blocks.iter().filter_map(|b| b.block).collect();
+        let mut holders = self.board.holders(&names).into_iter();
+        let mut free = Vec::new();
+        for block in blocks {
+            let pinning = block.block.and_then(|_| holders.next()).map_or(0, |h| h.pinning);
+            if pinning > 0 {
+                self.backlog.hold(block);
+            } else {
+                self.backlog.free(block);
+                free.push(block);
+            }
+        }
+        free
+    }
+
+    /// The names in `names` whose last lease is gone: their blocks, to be freed.
+    fn let_go(&mut self, mut names: Vec<BlockName>) -> Vec<Retired> {
+        names.retain(|n| self.backlog.held(*n).is_some());
+        names.sort_unstable();
+        names.dedup();
+        if names.is_empty() {
+            return Vec::new();
+        }
+        let holders = self.board.holders(&names);
+        let gone = names.into_iter().zip(holders).filter(|(_, h)| h.pinning == 0);
+        gone.filter_map(|(name, _)| self.backlog.let_go(name)).collect()
+    }
+
+    /// A block that was handed out to be freed is gone: its bytes can be given out again (promise: no-leak).
+    pub fn freed(&mut self, block: &Retired) {
+        if self.backlog.freed(block.id, block.tier).is_none() {
+            return;
+        }
+        self.release_budget(block.tier, block.size);
+        if let Some(record) = block.record {
+            self.board.free_record(record);
+        }
+        if self.backlog.of(block.id).next().is_none()
+            && let Some(index) = self.graves.remove(&block.id)
+        {
+            self.board.remove(index);
+        }
+    }
+
+    /// When the ledger next wants [`Self::end_due`] to be called, if it does.
+    pub fn next_timer(&self) -> Option<UnixMillis> {
+        self.timers.first().map(|(at, _)| *at)
+    }
+
+    fn set_timer(&mut self, id: PayloadId) {
+        let Some(payload) = self.payloads.get(&id) else { return };
+        for at in [payload.facts.expires, payload.facts.reclaim_at].into_iter().flatten() {
+            self.timers.insert((at, id));
+        }
+    }
+
+    fn clear_timers(&mut self, payload: &Payload) {
+        for at in [payload.facts.expires, payload.facts.reclaim_at].into_iter().flatten() {
+            self.timers.remove(&(at, payload.id()));
+        }
+    }
+}
+
+/// In which list a payload stands.
+fn shown(payload: &Payload) -> usize {
+    payload.fastest().map_or(4, |(tier, _)| tier.index())
+}
+
+/// The block of a copy, on its way out.
+fn retired(payload: &Payload, tier: Tier, copy: &Copy) -> Retired {
+    Retired {
+        id: payload.id(),
+        tier,
+        place: copy.place,
+        size: payload.facts.size,
+        block: payload.entry.map(|index| BlockName { index, generation: copy.generation }),
+        record: copy.record,
+    }
+}

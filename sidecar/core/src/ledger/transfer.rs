@@ -1,0 +1,321 @@
+//! Promote and spill: one mechanism, a [`Ticket`] to copy bytes from one tier to another.
+//!
+//! One transfer a payload at a time; a second asker waits for it and asks again, and then finds the work done. Readers
+//! keep the old copy throughout. A ticket ends in [`Ledger::finish_transfer`] or [`Ledger::abort_transfer`], once.
+
+use payload_manager_types::{Checksum, PayloadId, Place, Tier, TierSet};
+
+use super::{Ledger, Now, retired};
+use crate::backlog::Retired;
+use crate::board::{BlockState, Board, Full, RecordIndex};
+use crate::facts::Facts;
+use crate::payload::{Copy, Descriptor, Payload, TransferId, Work};
+use crate::refusal::Refusal;
+
+/// The licence to copy a payload's bytes into a tier.
+#[derive(Debug)]
+#[must_use]
+pub struct Ticket {
+    /// Which transfer.
+    pub transfer: TransferId,
+    /// From which tier.
+    pub from: Tier,
+    /// Where in it.
+    pub from_place: Place,
+    /// To which tier; its bytes are reserved.
+    pub to: Tier,
+    /// What is known of the payload, for the archive and for the checksum to expect.
+    pub facts: Facts,
+    spill: bool,
+    record: Option<RecordIndex>,
+}
+
+impl Ticket {
+    /// Whose bytes.
+    #[must_use]
+    pub fn id(&self) -> PayloadId {
+        self.facts.id
+    }
+}
+
+/// Faster copies that have been dropped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dropped {
+    /// What the payload is now.
+    pub descriptor: Descriptor,
+    /// Blocks that no lease names, to be freed.
+    pub free: Vec<Retired>,
+    /// Whether the catalog's row must be written before they are: a durable copy is among what was dropped.
+    pub files: Vec<Retired>,
+}
+
+/// What came of asking for a transfer.
+#[derive(Debug)]
+pub enum Begun {
+    /// Nothing to do.
+    There(Descriptor),
+    /// No bytes to write: a slower copy was there, the faster ones are dropped.
+    Dropped(Dropped),
+    /// Copy the bytes.
+    Copy(Ticket),
+    /// Something else is under way with the payload: wait for any change and ask again.
+    Busy,
+}
+
+/// What came of a finished transfer.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The copy is live, and if it was a spill the faster ones are dropped.
+    Live(Box<Dropped>),
+    /// The payload was deleted meanwhile: free what was written.
+    Gone(Retired),
+}
+
+impl<B: Board> Ledger<B> {
+    /// Asks for a copy in `to`, keeping the slower ones.
+    ///
+    /// # Errors
+    /// [`Refusal::TierFull`] means that [`Ledger::plan_room`] may help; the others are final.
+    pub fn promote(&mut self, id: PayloadId, to: Tier, now: Now) -> Result<Begun, Refusal> {
+        let payload = self.committed(id, now)?;
+        let (have, _) = payload.fastest().ok_or(Refusal::BytesLost { id })?;
+        if payload.copy(to).is_some() {
+            return Ok(Begun::There(payload.descriptor()));
+        }
+        if have.is_at_least(to) {
+            return Err(Refusal::PromoteToSlower { id, have, want: to });
+        }
+        self.begin(id, to, false)
+    }
+
+    /// Asks for a copy in `to` or, if there is one, just to drop what is faster.
+    ///
+    /// # Errors
+    /// [`Refusal::TierFull`] means that [`Ledger::plan_room`] may help; the others are final.
+    pub fn spill(&mut self, id: PayloadId, to: Tier, now: Now) -> Result<Begun, Refusal> {
+        let payload = self.committed(id, now)?;
+        let (have, _) = payload.fastest().ok_or(Refusal::BytesLost { id })?;
+        if have == to {
+            return Ok(Begun::There(payload.descriptor()));
+        }
+        if to.is_at_least(have) {
+            return Err(Refusal::SpillToFaster { id, have, want: to });
+        }
+        if payload.is_pinned(now.wall) {
+            return Err(Refusal::Pinned { id });
+        }
+        if let Some(floor) = payload.facts.policy.min_residency.filter(|f| !to.is_at_least(*f)) {
+            return Err(Refusal::MinResidency { id, floor });
+        }
+        if payload.work != Work::None {
+            return Ok(Begun::Busy);
+        }
+        if payload.copy(to).is_some() {
+            return Ok(Begun::Dropped(self.drop_faster(id, to)));
+        }
+        self.begin(id, to, true)
+    }
+
+    fn begin(&mut self, id: PayloadId, to: Tier, spill: bool) -> Result<Begun, Refusal> {
+        self.budget(to)?;
+        let Some(payload) = self.payloads.get(&id) else { return Err(Refusal::NotFound { id }) };
+        if payload.work != Work::None {
+            return Ok(Begun::Busy);
+        }
+        if !to.is_durable()
+            && let Some(block) = self.backlog.take_back(id, to)
+        {
+            return Ok(self.restore(block, spill));
+        }
+        if self.backlog.contains(id, to) {
+            return Ok(Begun::Busy);
+        }
+        let size = payload.facts.size;
+        self.budget(to)?.reserve(size)?;
+        let record = match self.reserve_for(id, to) {
+            Ok(record) => record,
+            Err(Full { limit }) => {
+                self.release_budget(to, size);
+                return Err(Refusal::PayloadLimit { limit });
+            }
+        };
+        Ok(Begun::Copy(self.start(id, to, spill, record)))
+    }
+
+    /// The record of a block that the daemon fills.
+    fn reserve_for(&mut self, id: PayloadId, to: Tier) -> Result<Option<RecordIndex>, Full> {
+        match (to, self.payloads.get(&id)) {
+            (Tier::Ram, Some(payload)) => self.board.reserve_record(&payload.record(Place::OWN, None)).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn start(&mut self, id: PayloadId, to: Tier, spill: bool, record: Option<RecordIndex>) -> Ticket {
+        self.next_transfer += 1;
+        let transfer = TransferId(self.next_transfer);
+        self.update(id, |p| p.work = Work::Transfer { id: transfer, to, spill });
+        if spill {
+            self.bump(id);
+            self.publish(id);
+        }
+        // `begin` has just seen the payload and a copy of it.
+        let (facts, from, from_place) = match self.payloads.get(&id).map(|p| (p.facts(), p.fastest())) {
+            Some((facts, Some((tier, copy)))) => (facts, tier, copy.place),
+            _ => unreachable!("payload {id} was there with a copy under the same lock"),
+        };
+        if spill && let Some(bytes) = self.leaving.get_mut(from.index()) {
+            *bytes += facts.size;
+        }
+        Ticket { transfer, from, from_place, to, facts, spill, record }
+    }
+
+    /// A copy that was on its way out is wanted again, and its bytes are still there, kept by a lease.
+    fn restore(&mut self, block: Retired, spill: bool) -> Begun {
+        let id = block.id;
+        let generation = block.block.map_or(0, |b| b.generation);
+        let copy = Copy { place: block.place, generation, record: block.record };
+        self.admit(id, block.tier, copy);
+        if spill {
+            return Begun::Dropped(self.drop_faster(id, block.tier));
+        }
+        match self.payloads.get(&id) {
+            Some(payload) => Begun::There(payload.descriptor()),
+            None => Begun::Busy,
+        }
+    }
+
+    /// A copy is there: record, then entry.
+    fn admit(&mut self, id: PayloadId, tier: Tier, copy: Copy) {
+        self.update(id, |p| {
+            p.facts.version += 1;
+            p.missing = p.missing.without(tier);
+            p.set_copy(tier, Some(copy));
+        });
+        if let (Some(at), Some(payload)) = (copy.record, self.payloads.get(&id)) {
+            self.board.set_live(at, &payload.record(copy.place, Some(copy.generation)));
+        }
+        self.publish(id);
+        self.enqueue(id);
+    }
+
+    /// Whether what was copied is still wanted, and the row that says so, to be written before
+    /// [`Ledger::finish_transfer`] where the new copy is durable.
+    #[must_use]
+    pub fn row_after(&self, ticket: &Ticket, checksum: Checksum) -> Option<Facts> {
+        let payload = self.payloads.get(&ticket.id()).filter(|p| is_current(p, ticket.transfer))?;
+        let facts = payload.facts();
+        let faster = |t: &Tier| ticket.spill && *t < ticket.to;
+        let copies: TierSet = facts.copies.iter().filter(|t| !faster(t)).chain([ticket.to]).collect();
+        Some(Facts { copies, checksum: facts.checksum.or(Some(checksum)), version: facts.version + 1, ..facts })
+    }
+
+    /// The bytes are there: the copy is live from now on, and if it was a spill the faster ones go.
+    pub fn finish_transfer(&mut self, ticket: Ticket, place: Place, checksum: Checksum) -> Outcome {
+        let (id, to) = (ticket.id(), ticket.to);
+        self.forget_leaving(&ticket);
+        if !self.payloads.get(&id).is_some_and(|p| is_current(p, ticket.transfer)) {
+            let block = Retired { id, tier: to, place, size: ticket.facts.size, block: None, record: ticket.record };
+            self.backlog.free(block);
+            return Outcome::Gone(block);
+        }
+        let generation = self.next_generation(id);
+        self.update(id, |p| {
+            p.work = Work::None;
+            p.learn(Some(checksum));
+        });
+        let copy = Copy { place, generation, record: ticket.record };
+        if !ticket.spill {
+            self.admit(id, to, copy);
+            return Outcome::Live(Box::new(self.dropped(id, Vec::new())));
+        }
+        self.update(id, |p| {
+            p.missing = p.missing.without(to);
+            p.set_copy(to, Some(copy));
+        });
+        Outcome::Live(Box::new(self.drop_faster(id, to)))
+    }
+
+    /// The bytes could not be copied, and nothing of them is left: everything is as before. Says whether the payload
+    /// is still there.
+    pub fn abort_transfer(&mut self, ticket: Ticket) -> bool {
+        let id = ticket.id();
+        self.forget_leaving(&ticket);
+        self.release_budget(ticket.to, ticket.facts.size);
+        if let Some(record) = ticket.record {
+            self.board.free_record(record);
+        }
+        let current = self.payloads.get(&id).is_some_and(|p| is_current(p, ticket.transfer));
+        if current {
+            self.update(id, |p| p.work = Work::None);
+            if ticket.spill {
+                self.bump(id);
+                self.publish(id);
+            }
+        }
+        current
+    }
+
+    fn forget_leaving(&mut self, ticket: &Ticket) {
+        if ticket.spill
+            && let Some(bytes) = self.leaving.get_mut(ticket.from.index())
+        {
+            *bytes -= ticket.facts.size;
+        }
+    }
+
+    /// Publishes the copy in `to`, then retires what is faster: never the other way round.
+    fn drop_faster(&mut self, id: PayloadId, to: Tier) -> Dropped {
+        let faster: Vec<Tier> =
+            self.payloads.get(&id).map(|p| p.tiers().iter().filter(|t| *t < to).collect()).unwrap_or_default();
+        let mut gone = Vec::new();
+        for tier in faster {
+            let Some((payload, copy)) = self.payloads.get(&id).and_then(|p| p.copy(tier).map(|c| (p, *c))) else {
+                continue;
+            };
+            gone.push((retired(payload, tier, &copy), copy));
+            self.update(id, |p| p.set_copy(tier, None));
+        }
+        self.update(id, |p| p.missing = p.missing.iter().filter(|t| *t >= to).collect());
+        self.bump(id);
+        self.publish(id);
+        self.enqueue(id);
+        gone.iter().for_each(|(_, copy)| self.mark_record(copy, BlockState::Retired));
+        self.dropped(id, gone.into_iter().map(|(block, _)| block).collect())
+    }
+
+    fn dropped(&mut self, id: PayloadId, blocks: Vec<Retired>) -> Dropped {
+        let files = blocks.iter().filter(|b| b.tier.is_durable()).copied().collect();
+        let free = self.retire(blocks);
+        // Only called on a payload that the same command has just changed.
+        match self.payloads.get(&id).map(Payload::descriptor) {
+            Some(descriptor) => Dropped { descriptor, free, files },
+            None => unreachable!("payload {id} was there under the same lock"),
+        }
+    }
+
+    /// A copy turned out to be gone or bad, and is out of the way: the others serve, or the bytes are lost. Its bytes
+    /// are given back to the budget by [`Ledger::freed`] on what is returned.
+    pub fn lose_copy(&mut self, id: PayloadId, tier: Tier) -> Vec<Retired> {
+        let Some((payload, copy)) = self.payloads.get(&id).and_then(|p| p.copy(tier).map(|c| (p, *c))) else {
+            return Vec::new();
+        };
+        let block = retired(payload, tier, &copy);
+        self.update(id, |p| {
+            p.set_copy(tier, None);
+            p.missing = p.missing.with(tier);
+            p.facts.version += 1;
+        });
+        self.mark_record(&copy, BlockState::Retired);
+        if self.payloads.get(&id).is_some_and(|p| p.fastest().is_none()) {
+            self.close(id);
+        } else {
+            self.publish(id);
+        }
+        self.enqueue(id);
+        self.retire(vec![block])
+    }
+}
+
+fn is_current(payload: &Payload, transfer: TransferId) -> bool {
+    matches!(payload.work, Work::Transfer { id, .. } if id == transfer)
+}
