@@ -1,5 +1,7 @@
 //! What can be written, how durably, and what came of it.
 
+use std::collections::BTreeMap;
+
 use payload_manager_core::facts::Facts;
 use payload_manager_types::{BlockName, NewEntry, PayloadId, Retention, StreamName, Tier, UnixMillis};
 
@@ -34,7 +36,9 @@ pub enum Change {
         /// Its files that are still there.
         doomed: Vec<DoomedFile>,
     },
-    /// A doomed file is gone.
+    /// Remembers a file to be removed, and leaves the row alone.
+    Doom(DoomedFile),
+    /// A doomed file is gone; one that nobody doomed is fine.
     Undoom {
         /// Whose bytes.
         id: PayloadId,
@@ -55,7 +59,8 @@ pub enum Change {
         /// Its name.
         name: StreamName,
     },
-    /// Appends entries at the next offsets, all or none. Refused: [`Refusal::NoSuchStream`].
+    /// Appends entries at the next offsets, all or none; with no entries it changes nothing and is
+    /// [`Outcome::Done`]. Refused: [`Refusal::NoSuchStream`].
     Append {
         /// To which stream.
         stream: StreamName,
@@ -64,6 +69,26 @@ pub enum Change {
         /// Now.
         at: UnixMillis,
     },
+}
+
+impl Change {
+    /// About how many bytes it adds to a transaction.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        match self {
+            Self::Put { facts, .. } => {
+                let labels = &facts.labels;
+                256 + labels.dataset.len() + labels.producer.len() + tags_weight(&labels.tags)
+            }
+            Self::Append { entries, .. } => entries.iter().map(|entry| 64 + tags_weight(&entry.tags)).sum(),
+            Self::Delete { doomed, .. } => 64 * (1 + doomed.len()),
+            Self::Doom(_) | Self::Undoom { .. } | Self::CreateStream { .. } | Self::DeleteStream { .. } => 64,
+        }
+    }
+}
+
+fn tags_weight(tags: &BTreeMap<String, String>) -> usize {
+    tags.iter().map(|(key, value)| key.len() + value.len() + 8).sum()
 }
 
 /// When a change may be answered.

@@ -2,10 +2,16 @@
 //!
 //! A [`Store`] applies batches of [`Change`]s, each batch one transaction. [`writer::Catalog`] is the one FIFO in front
 //! of it: it groups what is queued into a batch, applies it, and answers each change in order. The back ends are
-//! `memory` (the reference) and `sqlite`; `conformance` is the suite that both pass.
+//! `memory` (the reference) and `sqlite`; `conformance` is the suite that both pass, also behind the wrapper `faulty`.
 
 pub mod change;
+pub mod memory;
+pub mod sqlite;
 pub mod store;
+pub mod writer;
 
 pub use change::{Change, DoomedFile, Durability, Outcome, Refusal};
+pub use memory::Memory;
+pub use sqlite::{Opened, Sqlite};
 pub use store::{Reader, Store, StoreError, StreamInfo};
+pub use writer::{Catalog, CatalogError, Done};

@@ -8,7 +8,7 @@ use payload_manager_types::{InstanceId, Retention, StreamEntry, StreamName, Unix
 use crate::change::{Change, DoomedFile, Outcome};
 
 /// Why the store could not do it. Nothing of the batch was applied.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// Out of reach for now: locked, a full disk, an I/O error. Trying again may help.
     #[error("the catalog is out of reach: {0}")]
@@ -67,6 +67,15 @@ pub trait Store: Send {
     /// # Errors
     /// [`StoreError`].
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError>;
+
+    /// Nothing is queued: the moment for housekeeping that changes wait for if it is done while they come. What fails
+    /// here loses nothing and is tried again at the next rest.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn rest(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// Reads the catalog.

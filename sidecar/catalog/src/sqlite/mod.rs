@@ -1,0 +1,126 @@
+//! The catalog in one SQLite file: write-ahead log, one transaction a batch, `synchronous = NORMAL` for what must
+//! survive this process and `FULL` for what must survive power loss.
+//!
+//! The file is ours only if its `application_id` says so, and is never opened if its schema is newer than this program.
+
+mod error;
+mod migrate;
+mod open;
+mod read;
+mod sniff;
+#[cfg(test)]
+mod tests;
+mod value;
+mod write;
+
+use std::path::{Path, PathBuf};
+
+use payload_manager_types::InstanceId;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::change::{Change, Outcome};
+use crate::store::{Reader, Store, StoreError};
+
+/// A catalog file, open for writing. Its last opening, dropped, folds the write-ahead log into the file.
+#[derive(Debug)]
+pub struct Sqlite {
+    connection: Connection,
+    path: PathBuf,
+    instance: InstanceId,
+    /// Whether commits wait for the disk; switched only when it must.
+    full: bool,
+    /// Whether the write-ahead log may hold something that the file does not.
+    logged: bool,
+}
+
+/// Whether [`Sqlite::open_or_create`] found a catalog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opened {
+    /// There was none: it was made.
+    Created,
+    /// It was there, whosever it is: see [`Store::instance`].
+    Existing,
+}
+
+impl Sqlite {
+    /// Opens the catalog at `path`; `None` if there is none, and then none is made.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if what is there is no catalog of ours, [`StoreError::NewerSchema`]: the file is as it
+    /// was. [`StoreError::Unavailable`] if it or its folder can't be written.
+    pub fn open(path: &Path) -> Result<Option<Self>, StoreError> {
+        Ok(open::open(path, None)?.map(|(connection, instance, _)| Self::new(connection, path, instance)))
+    }
+
+    /// Opens the catalog at `path`, or makes one that is `instance`'s. The folder must exist. One whose making was
+    /// interrupted counts as not there.
+    ///
+    /// # Errors
+    /// As [`Sqlite::open`].
+    pub fn open_or_create(path: &Path, instance: InstanceId) -> Result<(Self, Opened), StoreError> {
+        let Some((connection, instance, created)) = open::open(path, Some(instance))? else {
+            return Err(StoreError::Unavailable(format!("{} vanished while it was made", path.display())));
+        };
+        let opened = if created { Opened::Created } else { Opened::Existing };
+        Ok((Self::new(connection, path, instance), opened))
+    }
+
+    fn new(connection: Connection, path: &Path, instance: InstanceId) -> Self {
+        Self { connection, path: path.to_owned(), instance, full: false, logged: true }
+    }
+
+    fn set_full(&mut self, full: bool) -> rusqlite::Result<()> {
+        if self.full != full {
+            self.connection.pragma_update(None, "synchronous", if full { "FULL" } else { "NORMAL" })?;
+            self.full = full;
+        }
+        Ok(())
+    }
+
+    fn transact(&mut self, changes: &[Change], sync: bool) -> rusqlite::Result<Vec<Outcome>> {
+        self.set_full(sync)?;
+        let before = self.connection.total_changes();
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let outcomes = changes.iter().map(|change| write::apply(&transaction, change)).collect::<Result<_, _>>()?;
+        self.logged |= finish(transaction, before, sync)?;
+        Ok(outcomes)
+    }
+}
+
+/// Commits; says whether there was anything to commit. A transaction that changed nothing is not synced, and then what
+/// was committed before it without being synced would not be either: such a one writes the barrier.
+fn finish(transaction: Transaction<'_>, before: u64, sync: bool) -> rusqlite::Result<bool> {
+    let changed = transaction.total_changes() != before;
+    if sync && !changed {
+        write::barrier(&transaction)?;
+    }
+    transaction.commit()?;
+    Ok(changed || sync)
+}
+
+impl Store for Sqlite {
+    fn instance(&self) -> InstanceId {
+        self.instance
+    }
+
+    fn apply(&mut self, changes: &[Change], sync: bool) -> Result<Vec<Outcome>, StoreError> {
+        self.transact(changes, sync).map_err(|error| error::store_error(&self.path, &error))
+    }
+
+    fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
+        Ok(Box::new(read::SqliteReader::open(self.path.clone())?))
+    }
+
+    /// Moves what the write-ahead log holds into the file, as far as no reader is in the way.
+    fn rest(&mut self) -> Result<(), StoreError> {
+        if !self.logged {
+            return Ok(());
+        }
+        let pages = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)));
+        let (logged, moved) = pages.map_err(|error| error::store_error(&self.path, &error))?;
+        self.logged = moved < logged;
+        Ok(())
+    }
+}

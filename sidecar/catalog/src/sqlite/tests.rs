@@ -1,0 +1,1 @@
+//! What is particular to the file; what every back end does is in `conformance`.

@@ -1,0 +1,94 @@
+//! What a batch need not write because it overwrites it itself: a payload that comes and goes between two transactions
+//! leaves no trace in the file.
+//!
+//! A row is settled by the last `Put` or `Delete` of its payload, a doomed file by the last change that names it. Only
+//! `Put`s and doomed files are left out: a `Delete` may have something older to remove.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use payload_manager_types::{PayloadId, Tier};
+
+use crate::change::{Change, DoomedFile, Outcome};
+
+/// Says, for each change of a batch, what is left of it.
+pub(super) struct Coalesced(Vec<Left>);
+
+/// What is left of a change.
+#[derive(Debug, PartialEq, Eq)]
+enum Left {
+    Whole,
+    Part(Change),
+    Nothing,
+}
+
+/// What later changes of a batch settle.
+#[derive(Default)]
+struct Settled {
+    rows: HashSet<PayloadId>,
+    files: HashSet<(PayloadId, Tier)>,
+}
+
+impl Coalesced {
+    pub(super) fn new(batch: &[Change]) -> Self {
+        let mut settled = Settled::default();
+        let mut left: Vec<_> = batch.iter().rev().map(|change| settled.reduce(change)).collect();
+        left.reverse();
+        Self(left)
+    }
+
+    /// What is to be applied of `batch`, which this was made of.
+    pub(super) fn changes<'a>(&self, batch: &'a [Change]) -> Cow<'a, [Change]> {
+        if self.0.iter().all(|left| *left == Left::Whole) {
+            return Cow::Borrowed(batch);
+        }
+        let left = batch.iter().zip(&self.0).filter_map(|(change, left)| match left {
+            Left::Whole => Some(change.clone()),
+            Left::Part(part) => Some(part.clone()),
+            Left::Nothing => None,
+        });
+        Cow::Owned(left.collect())
+    }
+
+    /// The outcomes of the batch, given those of what was applied of it.
+    pub(super) fn outcomes(self, applied: Vec<Outcome>) -> Vec<Outcome> {
+        let mut applied = applied.into_iter();
+        let mut outcome = |left| if left == Left::Nothing { None } else { applied.next() };
+        self.0.into_iter().map(|left| outcome(left).unwrap_or(Outcome::Done)).collect()
+    }
+}
+
+impl Settled {
+    /// What is left of `change`, given what later ones settle; then it settles for earlier ones.
+    fn reduce(&mut self, change: &Change) -> Left {
+        match change {
+            Change::Put { facts, doomed } => {
+                let (is_last, file) = (self.rows.insert(facts.id), doomed.filter(|file| self.is_last(file)));
+                match (is_last, file) {
+                    (true, file) if file == *doomed => Left::Whole,
+                    (true, doomed) => Left::Part(Change::Put { facts: facts.clone(), doomed }),
+                    (false, Some(file)) => Left::Part(Change::Doom(file)),
+                    (false, None) => Left::Nothing,
+                }
+            }
+            Change::Delete { id, doomed } => {
+                self.rows.insert(*id);
+                let files: Vec<_> = doomed.iter().filter(|file| self.is_last(file)).copied().collect();
+                let whole = files.len() == doomed.len();
+                if whole { Left::Whole } else { Left::Part(Change::Delete { id: *id, doomed: files }) }
+            }
+            Change::Doom(file) if !self.is_last(file) => Left::Nothing,
+            Change::Undoom { id, tier } => {
+                self.files.insert((*id, *tier));
+                Left::Whole
+            }
+            Change::Doom(_) | Change::CreateStream { .. } | Change::DeleteStream { .. } | Change::Append { .. } => {
+                Left::Whole
+            }
+        }
+    }
+
+    fn is_last(&mut self, file: &DoomedFile) -> bool {
+        self.files.insert((file.id, file.tier))
+    }
+}

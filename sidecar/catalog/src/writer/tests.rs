@@ -1,0 +1,1 @@
+//! Order, grouping, failing stores and stopping.
