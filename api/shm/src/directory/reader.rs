@@ -1,0 +1,61 @@
+//! A client's end of the directory: mapped read-only, asked without a system call.
+
+use std::fs::File;
+
+use payload_manager_types::{EntryIndex, InstanceId, LeaseDeadline, PayloadId};
+
+use super::table::{Table, plan};
+use super::{Face, read, seed};
+use crate::error::OpenError;
+use crate::layout::Kind;
+use crate::page::Page;
+use crate::slot::Tick;
+
+/// A lookup gives up after this many buckets and leaves the answer to the daemon.
+const MOST_BUCKETS: usize = 256;
+
+/// The directory as its clients see it. Whatever it can't answer, the daemon can.
+#[derive(Debug)]
+pub struct DirectoryReader {
+    table: Table,
+    instance: InstanceId,
+}
+
+impl DirectoryReader {
+    /// Maps the directory behind a descriptor, which need not be writable.
+    ///
+    /// # Errors
+    /// It is no directory, or of a newer layout.
+    pub fn of_file(file: File) -> Result<Self, OpenError> {
+        let (page, instance) = Page::read_only(file, Kind::Directory, plan)?;
+        Ok(Self { table: Table { page, seed: seed(*instance.as_bytes()) }, instance })
+    }
+
+    /// Whose directory it is.
+    #[must_use]
+    pub const fn instance(&self) -> InstanceId {
+        self.instance
+    }
+
+    /// What lease deadlines count from: milliseconds of `CLOCK_MONOTONIC`.
+    #[must_use]
+    pub const fn epoch_ms(&self) -> u64 {
+        self.table.page.epoch_ms()
+    }
+
+    /// A deadline as slots hold it.
+    #[must_use]
+    pub const fn tick(&self, at: LeaseDeadline) -> Tick {
+        Tick::new(at, self.epoch_ms())
+    }
+
+    /// The entry of a payload, and the number to check it against. `None` is "ask the daemon", never "no such payload".
+    #[must_use]
+    pub fn lookup(&self, id: PayloadId) -> Option<(EntryIndex, Face, u64)> {
+        let is_it = |index| {
+            let (face, seq) = read(self.table.entry(index)?)?;
+            (face.id == id).then_some((index, face, seq))
+        };
+        self.table.find(id, MOST_BUCKETS, is_it).map(|(_, found)| found)
+    }
+}

@@ -1,0 +1,54 @@
+//! Counting the leases on some blocks in one pass over slots, whoever's page they are on.
+
+use payload_manager_types::{BlockName, LeaseDeadline};
+
+use crate::slot::{SlotState, Tick, Word, block_bits};
+
+/// What holds a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Holders {
+    /// Leases whose claim stands: a delete without force is refused.
+    pub live: u32,
+    /// Slots because of which the bytes must stay where they are: the live ones, and revoked ones until their deadline.
+    pub pinning: u32,
+    /// When the last of these ends.
+    pub latest: Option<LeaseDeadline>,
+}
+
+/// The blocks that are asked about, ordered by name, with their position in the question.
+pub(super) struct Question {
+    names: Vec<(u32, usize)>,
+    answers: Vec<Holders>,
+}
+
+impl Question {
+    pub(super) fn about(blocks: &[BlockName]) -> Self {
+        let mut names: Vec<_> =
+            blocks.iter().enumerate().filter_map(|(i, b)| Some((u32::try_from(block_bits(*b)).ok()?, i))).collect();
+        names.sort_unstable();
+        Self { names, answers: vec![Holders::default(); blocks.len()] }
+    }
+
+    /// Counts one occupied slot.
+    pub(super) fn count(&mut self, word: Word, now: Tick, until: impl FnOnce(Word) -> LeaseDeadline) {
+        let name = word.name();
+        let from = self.names.partition_point(|(other, _)| *other < name);
+        let asked = self.names.get(from..).unwrap_or_default().iter().take_while(|(other, _)| *other == name);
+        let mut asked = asked.peekable();
+        if asked.peek().is_none() || word.deadline().is_over_at(now) {
+            return;
+        }
+        let until = until(word);
+        for (_, position) in asked {
+            if let Some(holders) = self.answers.get_mut(*position) {
+                holders.live += u32::from(word.state() == SlotState::Live);
+                holders.pinning += 1;
+                holders.latest = holders.latest.max(Some(until));
+            }
+        }
+    }
+
+    pub(super) fn answers(self) -> Vec<Holders> {
+        self.answers
+    }
+}
