@@ -1,0 +1,221 @@
+//! The command line: subcommands, their flags and the exit codes. It reads what was typed and does nothing.
+//!
+//! The flags for settings are not listed here: they are made from the table in [`config`](crate::config).
+
+use std::marker::PhantomData;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::builder::{TypedValueParser, ValueParser};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command as Clap, FromArgMatches, Parser, Subcommand};
+
+use crate::config::{self, CONFIG_ENV, Given, KEYS, Key, Kind, Value};
+
+/// How the program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: all went well.
+    Success,
+    /// 1: something failed; the last lines of the log say what.
+    Failure,
+    /// 2: the command line or the configuration is wrong. Nothing was touched.
+    Usage,
+    /// 3: refused to start: another daemon has the folders, or the data in them belongs to another instance or to a newer
+    /// version. Nothing was changed.
+    Refused,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Success => 0,
+            Exit::Failure => 1,
+            Exit::Usage => 2,
+            Exit::Refused => 3,
+        })
+    }
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0  all went well
+  1  something failed
+  2  the command line or the configuration is wrong; nothing was touched
+  3  refused to start: the folders are in use, or their data belongs to another instance or a newer version";
+
+/// Shares large immutable byte arrays between the processes of one host.
+#[derive(Debug, Parser)]
+#[command(name = "payload-manager", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon; works without any configuration
+    #[command(after_help = EXIT_CODES)]
+    Serve(Flags<All>),
+    /// Print the configuration that `serve` with the same flags would run with, and where each value comes from
+    Config(ConfigArgs),
+    /// Take real files through the whole life of a payload, between processes, and check every byte
+    Demo(DemoArgs),
+    /// Remove everything that a stopped daemon owns: shared memory, catalog, payload files
+    Wipe(WipeArgs),
+    /// One of the processes that `demo` starts
+    #[command(hide = true)]
+    DemoPart(DemoPartArgs),
+}
+
+/// What `config` takes.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// Print JSON instead of TOML
+    #[arg(long)]
+    pub json: bool,
+    /// The same flags as those of `serve`.
+    #[command(flatten)]
+    pub flags: Flags<All>,
+}
+
+/// What `demo` takes.
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Files, and folders to take files from [default: this project's own source and build files, up to 512 MiB]
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// What the RAM tier may hold; less than the files take, so that tiering has to work [default: a third of them]
+    #[arg(long, value_name = "SIZE", value_parser = config::units::parse_size)]
+    pub ram: Option<u64>,
+    /// Take at most this much from the files
+    #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = config::units::parse_size)]
+    pub limit: u64,
+    /// Leave the demo's folder behind, and say where it is
+    #[arg(long)]
+    pub keep: bool,
+    /// Print the results as JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `wipe` takes.
+#[derive(Debug, Args)]
+pub struct WipeArgs {
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    /// Where what is to be removed lies. `--data-dir` or `--config` must be given: nothing is wiped by default.
+    #[command(flatten)]
+    pub flags: Flags<Places>,
+}
+
+/// What a process of the demo takes.
+#[derive(Debug, Args)]
+pub struct DemoPartArgs {
+    /// Its part
+    #[arg(value_enum)]
+    pub part: DemoPart,
+    /// The demo's folder, where sockets and the plan lie
+    #[arg(long, value_name = "FOLDER")]
+    pub folder: PathBuf,
+}
+
+/// The part that a process plays in the demo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum DemoPart {
+    /// Puts the files.
+    Producer,
+    /// Follows the stream and checks them.
+    Consumer,
+}
+
+/// Which settings a command has flags for.
+pub trait Scope {
+    /// Whether it has one for this key.
+    fn has(key: &Key) -> bool;
+    /// The flags of which one must be given, if any.
+    const NEEDS_ONE_OF: &'static [&'static str] = &[];
+}
+
+/// All of them.
+#[derive(Debug, Clone, Copy)]
+pub struct All;
+
+impl Scope for All {
+    fn has(_: &Key) -> bool {
+        true
+    }
+}
+
+/// Those that say where the daemon's things lie.
+#[derive(Debug, Clone, Copy)]
+pub struct Places;
+
+impl Scope for Places {
+    fn has(key: &Key) -> bool {
+        matches!(key.name, "runtime-dir" | "data-dir" | "disk-root" | "shm-prefix")
+    }
+    const NEEDS_ONE_OF: &'static [&'static str] = &["config", "data-dir"];
+}
+
+/// The flags for settings that were given.
+#[derive(Debug, Clone)]
+pub struct Flags<S> {
+    /// What they say.
+    pub given: Given,
+    scope: PhantomData<S>,
+}
+
+impl<S: Scope> Args for Flags<S> {
+    fn augment_args(command: Clap) -> Clap {
+        let file = Arg::new("config").long("config").value_name("FILE").value_parser(ValueParser::path_buf()).help(
+            format!("Read settings from this TOML file, whose keys are named as the flags are [env: {CONFIG_ENV}]"),
+        );
+        let command =
+            KEYS.iter().filter(|key| S::has(key)).fold(command.arg(file), |command, key| command.arg(arg(key)));
+        if S::NEEDS_ONE_OF.is_empty() {
+            return command;
+        }
+        command.group(clap::ArgGroup::new("place").args(S::NEEDS_ONE_OF).required(true).multiple(true))
+    }
+
+    fn augment_args_for_update(command: Clap) -> Clap {
+        Self::augment_args(command)
+    }
+}
+
+fn arg(key: &'static Key) -> Arg {
+    let arg = Arg::new(key.name).long(key.name).help(key.long_help()).help_heading(key.group);
+    if key.kind == Kind::Switch {
+        return arg.action(ArgAction::SetTrue);
+    }
+    let parser = clap::builder::StringValueParser::new().try_map(move |text: String| key.kind.parse(&text));
+    arg.value_name(key.kind.placeholder()).value_parser(ValueParser::from(parser))
+}
+
+impl<S: Scope> FromArgMatches for Flags<S> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut flags = Self { given: Given::default(), scope: PhantomData };
+        flags.update_from_arg_matches(matches)?;
+        Ok(flags)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.given.file = matches.get_one::<PathBuf>("config").cloned();
+        self.given
+            .flags
+            .extend(KEYS.iter().filter(|key| S::has(key)).filter_map(|key| Some((key, value(key, matches)?))));
+        Ok(())
+    }
+}
+
+fn value(key: &Key, matches: &ArgMatches) -> Option<Value> {
+    if key.kind == Kind::Switch {
+        return matches.get_flag(key.name).then_some(Value::Switch(true));
+    }
+    matches.get_one::<Value>(key.name).cloned()
+}
+
+#[cfg(test)]
+mod tests;
