@@ -5,9 +5,15 @@
 //! `memory` (the reference) and `sqlite`; `conformance` is the suite that both pass, also behind the wrapper `faulty`.
 
 pub mod change;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+pub mod faulty;
 pub mod memory;
+mod readers;
 pub mod sqlite;
 pub mod store;
+#[cfg(test)]
+mod tests;
 pub mod writer;
 
 pub use change::{Change, DoomedFile, Durability, Outcome, Refusal};

@@ -58,6 +58,10 @@ impl Store for Memory {
 }
 
 impl Reader for Memory {
+    fn another(&self) -> Result<Box<dyn Reader>, StoreError> {
+        Ok(Box::new(self.clone()))
+    }
+
     fn payloads(&mut self, each: &mut dyn FnMut(Facts)) -> Result<(), StoreError> {
         // Taken out first: `each` may call the catalog.
         let rows: Vec<Facts> = self.state.lock().payloads.values().cloned().collect();

@@ -56,7 +56,7 @@ pub trait Store: Send {
     fn instance(&self) -> InstanceId;
 
     /// Applies `changes` in order in one transaction; `sync` asks for it to survive power loss, otherwise it survives
-    /// the death of this process. A refused change leaves the others alone.
+    /// the death of this process. A refused change leaves the others alone. There is one outcome a change, in order.
     ///
     /// # Errors
     /// [`StoreError`]: nothing was applied.
@@ -80,6 +80,12 @@ pub trait Store: Send {
 
 /// Reads the catalog.
 pub trait Reader: Send {
+    /// One more reader of the same catalog.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn another(&self) -> Result<Box<dyn Reader>, StoreError>;
+
     /// Calls `each` with every payload's row, in no order that matters.
     ///
     /// # Errors

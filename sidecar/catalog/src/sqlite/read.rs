@@ -69,6 +69,10 @@ impl SqliteReader {
 }
 
 impl Reader for SqliteReader {
+    fn another(&self) -> Result<Box<dyn Reader>, StoreError> {
+        Ok(Box::new(Self::open(self.path.clone())?))
+    }
+
     fn payloads(&mut self, each: &mut dyn FnMut(Facts)) -> Result<(), StoreError> {
         self.rows(PAYLOADS, [], facts, each)
     }

@@ -15,7 +15,6 @@ mod run;
 #[cfg(test)]
 mod tests;
 
-use std::io;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
@@ -23,7 +22,8 @@ use parking_lot::Mutex;
 use payload_manager_types::InstanceId;
 
 use crate::change::{Change, Durability, Outcome};
-use crate::store::{Store, StoreError};
+use crate::readers::Readers;
+use crate::store::{Reader, Store, StoreError};
 use queue::{Job, Queue};
 
 /// Called once with what came of a change, on the writer's thread and in the order of submission: keep it short.
@@ -35,15 +35,19 @@ pub enum CatalogError {
     /// The store could not.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The system has no thread for the writer.
+    #[error("the catalog's writer can't be started: {0}")]
+    NoThread(String),
     /// The catalog was stopped before the change came to it.
     #[error("the catalog is shutting down; the change was not made")]
     Stopped,
 }
 
-/// The writer's end of the catalog. Dropped, it stops as [`Catalog::stop`] does.
+/// The catalog at work. Dropped, it stops as [`Catalog::stop`] does.
 #[derive(Debug)]
 pub struct Catalog {
     queue: Arc<Queue>,
+    readers: Readers,
     instance: InstanceId,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -52,15 +56,17 @@ impl Catalog {
     /// Starts the thread `catalog-writer` in front of `store`. At most `capacity` changes wait; 0 is taken for 1.
     ///
     /// # Errors
-    /// The system's, if it has no thread for us.
-    pub fn start(store: Box<dyn Store>, capacity: usize) -> io::Result<Self> {
+    /// [`CatalogError::NoThread`], or the store's if it can't be read.
+    pub fn start(store: Box<dyn Store>, capacity: usize) -> Result<Self, CatalogError> {
         let instance = store.instance();
+        let readers = Readers::like(store.reader()?);
         let queue = Arc::new(Queue::new(capacity.max(1)));
         let of_thread = Arc::clone(&queue);
-        let thread =
-            thread::Builder::new().name("catalog-writer".to_owned()).spawn(move || run::run(store, &of_thread))?;
+        let builder = thread::Builder::new().name("catalog-writer".to_owned());
+        let thread = builder.spawn(move || run::run(store, &of_thread));
+        let thread = thread.map_err(|error| CatalogError::NoThread(error.to_string()))?;
         queue.set_writer(thread.thread().id());
-        Ok(Self { queue, instance, thread: Mutex::new(Some(thread)) })
+        Ok(Self { queue, readers, instance, thread: Mutex::new(Some(thread)) })
     }
 
     /// Whose catalog this is.
@@ -89,6 +95,15 @@ impl Catalog {
         let done = move |outcome| drop(sender.send(outcome));
         self.submit(change, durability, Box::new(done));
         answer.recv().unwrap_or(Err(CatalogError::Stopped))
+    }
+
+    /// Lends a reader to `read`, which sees every change that was answered before. It may block; any number may read at
+    /// once.
+    ///
+    /// # Errors
+    /// What `read` returns, or why there is no reader.
+    pub fn read<T>(&self, read: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.readers.with(read)
     }
 
     /// Changes submitted and not yet answered.

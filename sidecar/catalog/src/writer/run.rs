@@ -44,6 +44,9 @@ struct Ending<'a>(&'a Queue);
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.set_healthy(false);
+        }
         self.0.close();
         drop(self.0.take_all());
     }
