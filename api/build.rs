@@ -53,7 +53,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     tonic_prost_build::configure()
         .codec_path("crate::codec::StrictCodec")
-        .extern_path(".google.protobuf.Timestamp", "::pbjson_types::Timestamp")
+        .extern_path(".google.protobuf.Timestamp", "crate::Timestamp")
         .compile_fds(set)?;
     pbjson_build::Builder::new().register_descriptors(&bytes)?.ignore_unknown_fields().build(&JSON)?;
     Ok(())

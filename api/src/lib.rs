@@ -12,8 +12,11 @@
 //! It decides nothing about what a call does: that is the daemon's.
 
 pub mod codec;
+pub mod convert;
 pub mod generated;
 pub mod reason;
+pub mod timestamp;
 
 pub use generated::{FILE_DESCRIPTOR_SET, admin, catalog, core, runtime, services};
 pub use reason::Reason;
+pub use timestamp::Timestamp;

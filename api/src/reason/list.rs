@@ -52,8 +52,6 @@ reasons! {
     TierRequired = "TIER_REQUIRED",
     /// VOID where a place is needed.
     VoidIsNoPlace = "VOID_IS_NO_PLACE",
-    /// VOID as target of a payload whose policy says `require_durable`.
-    VoidNotDurable = "VOID_NOT_DURABLE",
     /// An alignment that is no power of two, or too large.
     BadAlignment = "BAD_ALIGNMENT",
     /// A stream's name or namespace: empty, over 255 bytes, or with control characters.
@@ -120,6 +118,8 @@ reasons! {
     SizeMismatch = "SIZE_MISMATCH",
     /// SEALED over plain gRPC.
     SealedNeedsSession = "SEALED_NEEDS_SESSION",
+    /// A protection that the daemon does not offer for that tier.
+    ProtectionNotOffered = "PROTECTION_NOT_OFFERED",
     /// Pinned: unpin it first.
     Pinned = "PINNED",
     /// The policy's `min_residency_tier` forbids it.
