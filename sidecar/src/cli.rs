@@ -186,7 +186,8 @@ impl<S: Scope> Args for Flags<S> {
 }
 
 fn arg(key: &'static Key) -> Arg {
-    let arg = Arg::new(key.name).long(key.name).help(key.long_help()).help_heading(key.group);
+    let arg =
+        Arg::new(key.name).long(key.name).help(key.short_help()).long_help(key.long_help()).help_heading(key.group);
     if key.kind == Kind::Switch {
         return arg.action(ArgAction::SetTrue);
     }

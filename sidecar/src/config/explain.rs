@@ -2,10 +2,10 @@
 
 use serde_json::{Value as Json, json};
 
+use super::Config;
 use super::limits::Capacity;
 use super::source::{Setting, Source};
 use super::value::{Kind, Value};
-use super::{Config, units};
 
 /// TOML: one line a setting with its source behind it, then what bounds the tiers, as comments.
 pub(super) fn toml(config: &Config) -> String {
@@ -20,16 +20,12 @@ pub(super) fn toml(config: &Config) -> String {
         text.push('\n');
     }
     for (tier, capacity) in [("RAM", &config.ram), ("DISK", &config.disk)] {
-        text.push_str(&format!("\n# {tier}: {}\n", one_line(&said(capacity))));
-        for bound in &capacity.bounds {
-            text.push_str(&format!("#   {}\n", one_line(&bound.to_string())));
+        text.push_str(&format!("\n# {tier}: {}\n", one_line(&capacity.to_string())));
+        for bound in capacity.bounds.iter().skip(1) {
+            text.push_str(&format!("#   next: {}\n", one_line(&bound.to_string())));
         }
     }
     text
-}
-
-fn said(capacity: &Capacity) -> String {
-    format!("{}, {}", units::size_for_people(capacity.bytes), capacity.explain())
 }
 
 /// A comment ends with its line, and a path may have a line break in it.

@@ -123,10 +123,13 @@ pub(super) fn runtime(machine: &Machine) -> (Folder, String) {
     }
     let system = machine.at("/run").join(NAME);
     if usable(&system, machine.uid) {
-        return (Folder::named(system), "$XDG_RUNTIME_DIR is not to be had, and /run can be written to".into());
+        return (
+            Folder::named(system),
+            "/run can be written to, and $XDG_RUNTIME_DIR is not set to a folder of this user's".into(),
+        );
     }
     let temporary = machine.temporary().join(format!("{NAME}-{}", machine.uid));
-    (Folder::private(temporary), "neither $XDG_RUNTIME_DIR nor /run can be written to".into())
+    (Folder::private(temporary), "neither $XDG_RUNTIME_DIR nor /run can be used by this user".into())
 }
 
 /// The folder of the data when nobody names one, and why that one.

@@ -46,18 +46,28 @@ impl Key {
         format!("--{}", self.name)
     }
 
-    /// Its help, with its default and its environment variable, as the command line shows it.
+    /// Its help in one line, with its default if that is short.
+    #[must_use]
+    pub fn short_help(&self) -> String {
+        match self.default {
+            Fallback::Fixed(text) if self.kind != Kind::Switch => format!("{} [default: {text}]", self.help),
+            _ => self.help.to_owned(),
+        }
+    }
+
+    /// Its help in full: what it may be, its default, its environment variable.
     #[must_use]
     pub fn long_help(&self) -> String {
-        let default = match self.default {
-            Fallback::Fixed("") => "none",
-            Fallback::Fixed(text) | Fallback::Derived(text) => text,
-        };
-        let env = self.env().map(|env| format!(" [env: {env}]")).unwrap_or_default();
-        if self.kind == Kind::Switch {
-            return format!("{}{env}", self.help);
+        let mut lines = vec![format!("{}.", self.help)];
+        if let Kind::Choice(words) = self.kind {
+            lines.push(format!("[one of: {}]", words.join(", ")));
         }
-        format!("{} [default: {default}]{env}", self.help)
+        match self.default {
+            Fallback::Fixed(_) if self.kind == Kind::Switch => {}
+            Fallback::Fixed(text) | Fallback::Derived(text) => lines.push(format!("[default: {text}]")),
+        }
+        lines.extend(self.env().map(|env| format!("[env: {env}]")));
+        lines.join("\n")
     }
 }
 
@@ -136,14 +146,14 @@ pub static KEYS: [Key; 22] = [
         "ram",
         Kind::Capacity,
         Fallback::Derived("half of what shared memory, cgroups and memory allow"),
-        "Bytes that the RAM tier may hold; never more than the machine has",
+        "What the RAM tier may hold; never more than the machine has",
     ),
     key(
         LIMITS,
         "disk",
         Kind::Capacity,
         Fallback::Derived("80% of what the file system has left"),
-        "Bytes that the DISK tier may hold; never more than the file system has",
+        "What the DISK tier may hold; never more than the file system has",
     ),
     key(
         LIMITS,
@@ -171,7 +181,7 @@ pub static KEYS: [Key; 22] = [
         "listen",
         Kind::Listen,
         Fallback::Fixed("off"),
-        "Serve gRPC on this loopback HOST:PORT too; port 0 takes a free one. TCP peers are not checked against the allow lists",
+        "Serve gRPC on this loopback HOST:PORT too; port 0 takes a free one; who connects there is not checked",
     ),
     key(
         ACCESS,

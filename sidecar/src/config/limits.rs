@@ -16,7 +16,7 @@ use super::units::size_for_people;
 /// One thing that limits a tier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bound {
-    /// What it is: `shared memory /dev/shm`, `control group /sys/fs/cgroup/memory.max`.
+    /// What it is: `shared memory at /dev/shm`, `memory allowed by /sys/fs/cgroup/memory.max`.
     pub what: String,
     /// What it allows in all, in bytes.
     pub total: u64,
@@ -34,9 +34,9 @@ impl Bound {
 
 impl fmt::Display for Bound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.what, size_for_people(self.total))?;
+        write!(f, "{} of {}", size_for_people(self.total), self.what)?;
         if self.headroom > 0 {
-            write!(f, " less {}", size_for_people(self.headroom))?;
+            write!(f, ", less {} headroom", size_for_people(self.headroom))?;
         }
         Ok(())
     }
@@ -60,7 +60,7 @@ pub struct Capacity {
     pub bytes: u64,
     /// How it came about.
     pub settled: Settled,
-    /// What the machine allows, tightest first; never empty, except for a tier in a file system without limits.
+    /// What the machine allows, tightest first; never empty.
     pub bounds: Vec<Bound>,
 }
 
@@ -91,10 +91,10 @@ impl Capacity {
         let tightest = bounds.first().ok_or("nothing on this machine tells how much there is")?;
         let room = tightest.room();
         if room < PAGE {
-            return Err(format!("there is no room: {tightest}"));
+            return Err(format!("there is no room: {tightest} is all there is"));
         }
         let (bytes, settled) = match asked {
-            Some(asked) if asked > room => (room, Settled::Capped(asked)),
+            Some(asked) if asked > room => (whole(room), Settled::Capped(asked)),
             Some(asked) => (asked, Settled::AsAsked),
             None => (whole(percent(room, share)), Settled::Share(share)),
         };
@@ -107,15 +107,22 @@ impl Capacity {
         self.bounds.first()
     }
 
-    /// The capacity and its reason in one sentence, for the log at start and for `payload-manager config`.
+    /// Why it is that much, naming the bound that binds.
     #[must_use]
     pub fn explain(&self) -> String {
         let tightest = self.tightest().map(Bound::to_string).unwrap_or_default();
         match self.settled {
-            Settled::AsAsked => format!("within the tightest bound, {tightest}"),
-            Settled::Capped(asked) => format!("{} was asked for; {tightest} binds", size_for_people(asked)),
-            Settled::Share(share) => format!("{share}% of the tightest bound, {tightest}"),
+            Settled::AsAsked => format!("as asked for, within {tightest}"),
+            Settled::Capped(asked) => format!("{} asked for, bound by {tightest}", size_for_people(asked)),
+            Settled::Share(share) => format!("{share}% of {tightest}"),
         }
+    }
+}
+
+/// Bytes and reason, for the log at start.
+impl fmt::Display for Capacity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", size_for_people(self.bytes), self.explain())
     }
 }
 
@@ -144,17 +151,17 @@ fn ram_bounds(machine: &Machine) -> Result<Vec<Bound>, String> {
     let mut bounds = Vec::new();
     // Directory, records and lease pages live in the same place.
     if shared.total > 0 {
-        let what = format!("shared memory {}", folder.display());
+        let what = format!("shared memory at {}", folder.display());
         bounds.push(Bound { what, total: shared.total, headroom: share(shared.total, 16, 8 * MIB, 256 * MIB) });
     }
     // The daemon's own memory, its page cache, and its neighbours in the group.
     bounds.extend(cgroup::memory_limits(machine).into_iter().map(|limit| Bound {
-        what: format!("control group {}", limit.file.display()),
+        what: format!("memory allowed by {}", limit.file.display()),
         total: limit.bytes,
         headroom: share(limit.bytes, 8, 32 * MIB, GIB),
     }));
     if let Some(total) = memory_total(machine) {
-        bounds.push(Bound { what: "memory".into(), total, headroom: share(total, 8, 64 * MIB, 4 * GIB) });
+        bounds.push(Bound { what: "main memory".into(), total, headroom: share(total, 8, 64 * MIB, 4 * GIB) });
     }
     Ok(bounds)
 }

@@ -102,7 +102,7 @@ fn a_capacity_beyond_the_machine_is_capped_and_said() {
     assert_eq!(config.ram.bytes, (8 << 30) - (256 << 20));
     assert_eq!(config.warnings.len(), 1);
     assert!(config.warnings[0].starts_with("flag --ram: ram is capped"), "{:?}", config.warnings);
-    assert!(config.warnings[0].contains("1.0 TiB was asked for") && config.warnings[0].contains("dev/shm"));
+    assert!(config.warnings[0].contains("1.0 TiB asked for") && config.warnings[0].contains("dev/shm"));
 }
 
 #[test]

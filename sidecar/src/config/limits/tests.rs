@@ -17,7 +17,7 @@ fn without_a_wish_the_ram_tier_gets_half_of_the_tightest_bound() {
     assert_eq!(capacity.settled, Settled::Share(50));
     assert!(capacity.tightest().unwrap().what.starts_with("shared memory"));
     assert_eq!(capacity.bounds.len(), 2, "memory itself is a bound too");
-    assert!(capacity.explain().contains("8.0 GiB less 256.0 MiB"), "{}", capacity.explain());
+    assert!(capacity.explain().contains("8.0 GiB of shared memory"), "{}", capacity.explain());
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn shared_memory_without_a_limit_of_its_own_leaves_the_other_bounds() {
     let mut fake = Fake::new();
     fake.machine.space = |_| Ok(super::super::Space { total: 0, available: 0, in_memory: true });
     let capacity = Capacity::of_ram(&fake.machine, None).unwrap();
-    assert_eq!(capacity.tightest().unwrap().what, "memory");
+    assert_eq!(capacity.tightest().unwrap().what, "main memory");
     assert_eq!(capacity.bytes, 7 * GIB);
 }
 
