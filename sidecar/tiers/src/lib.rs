@@ -1,8 +1,32 @@
 //! Where the bytes lie. One [`TierStore`] a tier; [`copy`](copy::copy) moves bytes between any two of them.
 //!
 //! A back end knows how to hold bytes; it does not know budgets, leases, states or policies: those are the ledger's.
-//! `heap` is the reference; `conformance` is the suite that all of them pass.
+//! [`HeapTier`] is the reference, [`RamTier`] and [`DiskTier`] are what clients open; [`Faulty`] wraps any of them for
+//! tests of what goes wrong. One conformance suite runs over all.
+//!
+//! Everything here blocks: call it from threads that may.
 
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
+
+pub mod buffer;
+#[cfg(test)]
+mod conformance;
+pub mod copy;
+pub mod disk;
+mod fail;
+pub mod faulty;
+mod file;
+pub mod gauge;
+pub mod heap;
+pub mod ram;
+mod reserve;
 pub mod store;
 
-pub use store::{Location, Sealed, Sink, Source, TierError, TierStore};
+pub use buffer::AlignedBuffer;
+pub use copy::{Job, Watch};
+pub use disk::{DiskOptions, DiskTier, Found};
+pub use faulty::Faulty;
+pub use gauge::{CgroupGauge, MemoryGauge, Room, Unlimited};
+pub use heap::HeapTier;
+pub use ram::RamTier;
+pub use store::{Archive, Location, Sealed, Sink, Source, TierError, TierStore};

@@ -30,7 +30,7 @@ pub enum TierError {
         what: String,
     },
     /// What is there has another length than it must have.
-    #[error("payload {id}: its {tier} copy has {found} bytes instead of {expected}")]
+    #[error("payload {id}: its {tier} copy was resized: {found} bytes instead of {expected}")]
     WrongSize {
         /// Whose.
         id: PayloadId,
@@ -40,6 +40,14 @@ pub enum TierError {
         expected: u64,
         /// The length it has.
         found: u64,
+    },
+    /// Whoever watched the copy wanted no more of it.
+    #[error("payload {id}: the copy from {from} was cancelled")]
+    Cancelled {
+        /// Whose.
+        id: PayloadId,
+        /// Where it was read.
+        from: Tier,
     },
     /// The system refused.
     #[error("{tier}: {doing}: {source}")]
@@ -98,7 +106,8 @@ pub trait TierStore: Send + Sync {
     /// (`archive` is what to store beside the bytes, given their checksum), reading the bytes once for the checksum.
     ///
     /// # Errors
-    /// [`TierError::Missing`], [`TierError::WrongSize`] if the producer removed or resized it; [`TierError::Io`].
+    /// [`TierError::Missing`], [`TierError::WrongSize`] if the producer removed or resized it; [`TierError::Full`] if
+    /// it punched holes that can't be filled again; [`TierError::Io`]. The producer may still write then, and try again.
     fn seal(&self, id: PayloadId, place: Place, size: u64, archive: &Archive<'_>) -> Result<Sealed, TierError>;
 
     /// Opens a copy for reading.

@@ -1,0 +1,80 @@
+//! A copy whose reads and writes overlap: a thread reads and hashes, the caller writes, buffers go round between them.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use payload_manager_types::Checksum;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::{Chunk, Job, Watch, checksum, length};
+use crate::{AlignedBuffer, Sink, Source, TierError};
+
+/// How many buffers go round.
+pub(super) const BUFFERS: usize = 3;
+
+/// How many bytes a buffer holds.
+pub(super) const CHUNK: u64 = 4 << 20;
+
+/// A buffer on its way to the writer.
+type Filled = (Chunk, AlignedBuffer);
+
+/// Copies, or returns `None`, with nothing done, where the system gives no thread.
+pub(super) fn copy(
+    job: Job,
+    source: &mut dyn Source,
+    sink: &mut dyn Sink,
+    watch: &Watch<'_>,
+) -> Option<Result<Checksum, TierError>> {
+    let (filled_tx, filled_rx) = sync_channel(BUFFERS);
+    let (empty_tx, empty_rx) = sync_channel(BUFFERS);
+    for _ in 0..BUFFERS {
+        empty_tx.send(AlignedBuffer::new(length(CHUNK))).ok()?;
+    }
+    thread::scope(|scope| {
+        let reader = thread::Builder::new()
+            .name("pm-copy-read".to_owned())
+            .spawn_scoped(scope, move || read(job, source, &empty_rx, &filled_tx))
+            .ok()?;
+        // An error drops the channels' ends in `write`, which ends the reader at its next buffer.
+        let written = write(job, sink, filled_rx, empty_tx, watch);
+        let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Some(written.and(read))
+    })
+}
+
+/// Reads and hashes every piece; stops early when the writer is gone.
+fn read(
+    job: Job,
+    source: &mut dyn Source,
+    empty: &Receiver<AlignedBuffer>,
+    filled: &SyncSender<Filled>,
+) -> Result<Checksum, TierError> {
+    let mut hasher = Xxh3::new();
+    for chunk in job.chunks(CHUNK) {
+        let Ok(mut buffer) = empty.recv() else { break };
+        let bytes = buffer.head_mut(chunk.len);
+        job.read(source, chunk, bytes)?;
+        hasher.update(bytes);
+        if filled.send((chunk, buffer)).is_err() {
+            break;
+        }
+    }
+    Ok(checksum(&hasher))
+}
+
+/// Writes every piece that comes. The reader's failure shows as an early end here, and as its own result.
+fn write(
+    job: Job,
+    sink: &mut dyn Sink,
+    filled: Receiver<Filled>,
+    empty: SyncSender<AlignedBuffer>,
+    watch: &Watch<'_>,
+) -> Result<(), TierError> {
+    for (chunk, buffer) in filled {
+        sink.write_at(chunk.offset, buffer.head(chunk.len))?;
+        job.told(watch, chunk)?;
+        // The reader that has read everything is gone, and wants no more buffers.
+        let _ = empty.send(buffer);
+    }
+    Ok(())
+}

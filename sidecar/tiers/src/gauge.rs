@@ -1,0 +1,38 @@
+//! How much memory there is for shared memory to grow into.
+//!
+//! Under a cgroup limit the kernel answers a `fallocate` that goes too far with an OOM kill, not with an error. So
+//! whoever reserves asks a gauge first (promise: honest-full). Not here: the capacity of the RAM tier, which is a
+//! budget; this is what is left at this moment.
+
+mod cgroup;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+pub use cgroup::CgroupGauge;
+
+/// What may still be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes.
+    pub free: u64,
+    /// What binds, in words for people.
+    pub bound_by: String,
+}
+
+/// Says how much memory may still be taken, less a headroom for everything that is not payloads.
+pub trait MemoryGauge: fmt::Debug + Send + Sync {
+    /// What may be taken now. Looks afresh at each call; what can't be read does not bind.
+    fn room(&self) -> Room;
+}
+
+/// A gauge under which nothing binds, for tests and for hosts that look after themselves.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unlimited;
+
+impl MemoryGauge for Unlimited {
+    fn room(&self) -> Room {
+        Room { free: u64::MAX, bound_by: "nothing".to_owned() }
+    }
+}

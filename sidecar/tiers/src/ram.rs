@@ -1,0 +1,123 @@
+//! RAM: a POSIX shared-memory object of its own for each payload, named `/<prefix>-<uuid>`.
+//!
+//! Clients map the objects; the daemon never does, it reads and writes them by offset, so that a producer who truncates
+//! its object under the daemon's feet makes a short read, not a SIGBUS. An object is exactly as long as its payload,
+//! writable (0600) while it is allocated and read-only (0400) once sealed. Not here: warm segments, directory, records.
+
+mod object;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+
+use nix::fcntl::OFlag;
+use parking_lot::Mutex;
+use payload_manager_types::{Checksum, PayloadId, Place, Tier};
+
+use self::object::{Object, Unfinished};
+use crate::file::CopyFile;
+use crate::reserve::Request;
+use crate::{Archive, Location, MemoryGauge, Sealed, Sink, Source, TierError, TierStore};
+
+/// What the space is taken from, for people.
+const SHM: &str = "/dev/shm";
+
+/// Holds copies in shared-memory objects. Owns no object: they outlive it, and the daemon.
+#[derive(Debug, Clone)]
+pub struct RamTier {
+    prefix: String,
+    gauge: Arc<dyn MemoryGauge>,
+    /// Held for one step of a reservation.
+    turn: Arc<Mutex<()>>,
+}
+
+impl RamTier {
+    /// Objects are named after `prefix` (no slash), and grow only into what `gauge` says is free.
+    #[must_use]
+    pub fn new(prefix: impl Into<String>, gauge: Arc<dyn MemoryGauge>) -> Self {
+        Self { prefix: prefix.into(), gauge, turn: Arc::default() }
+    }
+
+    /// The name of the object of `id`, with one leading slash.
+    #[must_use]
+    pub fn name(&self, id: PayloadId) -> String {
+        format!("/{}-{id}", self.prefix)
+    }
+
+    /// A new object whose space is there; unlinked again unless it is kept.
+    fn reserve(&self, id: PayloadId, size: u64) -> Result<Unfinished, TierError> {
+        let object = Object::new(self.name(id));
+        let made = Unfinished::create(object)?;
+        self.fill(&made.file, size)?;
+        Ok(made)
+    }
+
+    fn fill(&self, file: &CopyFile, size: u64) -> Result<(), TierError> {
+        let request = Request { tier: Tier::Ram, size, on: SHM };
+        request.in_memory(&file.file, &*self.gauge, &self.turn)
+    }
+}
+
+impl TierStore for RamTier {
+    fn tier(&self) -> Tier {
+        Tier::Ram
+    }
+
+    fn location(&self, id: PayloadId, place: Place) -> Location {
+        Location::SharedMemory { name: self.name(id), offset: place.offset }
+    }
+
+    fn allocate(&self, id: PayloadId, size: u64) -> Result<Place, TierError> {
+        self.reserve(id, size)?.keep();
+        Ok(Place::OWN)
+    }
+
+    fn seal(&self, id: PayloadId, _: Place, size: u64, _: &Archive<'_>) -> Result<Sealed, TierError> {
+        let object = Object::new(self.name(id)).open(id, OFlag::O_RDWR)?;
+        object.check_size(id, size)?;
+        // Truncated and extended again, or punched: a reader's first touch would have to find the memory then.
+        let meta = object.file.metadata().map_err(|e| object.failed("looking at", e))?;
+        if meta.blocks().saturating_mul(512) < size {
+            self.fill(&object, size)?;
+        }
+        object::make_read_only(&object)?;
+        Ok(Sealed::default())
+    }
+
+    fn source(&self, id: PayloadId, _: Place, size: u64) -> Result<Box<dyn Source>, TierError> {
+        let object = Object::new(self.name(id)).open(id, OFlag::O_RDONLY)?;
+        object.check_size(id, size)?;
+        Ok(Box::new(object))
+    }
+
+    fn sink(&self, id: PayloadId, size: u64) -> Result<Box<dyn Sink>, TierError> {
+        Ok(Box::new(RamSink { made: self.reserve(id, size)? }))
+    }
+
+    fn free(&self, id: PayloadId, _: Place) -> Result<(), TierError> {
+        Object::new(self.name(id)).unlink()
+    }
+
+    /// There is nowhere to set it aside: it is freed.
+    fn set_aside(&self, id: PayloadId, place: Place) -> Result<(), TierError> {
+        self.free(id, place)
+    }
+}
+
+/// Writes a new object. Until it is finished nobody is told its name.
+struct RamSink {
+    made: Unfinished,
+}
+
+impl Sink for RamSink {
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<(), TierError> {
+        self.made.file.write_at(offset, bytes)
+    }
+
+    fn finish(self: Box<Self>, _: Checksum, _: &Archive<'_>) -> Result<Place, TierError> {
+        object::make_read_only(&self.made.file)?;
+        self.made.keep();
+        Ok(Place::OWN)
+    }
+}
