@@ -38,18 +38,18 @@
 //! | ---: | --- |
 //! | 0 | state: 0 free, 1 reserved, 2 live, 3 retired, 4 deleting; stored last |
 //! | 8 | payload id, two halves |
-//! | 24 | unit (32) · policy (16) · protection (8) · flags (8; 1 = no evict) |
-//! | 32 | offset in the unit |
-//! | 40 | length |
-//! | 48 | created, Unix ms |
-//! | 56 | time to live, ms; 0: none |
-//! | 64 | the allocation runs out, Unix ms; 0: a copy of the daemon's own making |
-//! | 72 | check of bytes 8 to 71 |
-//! | 80 | entry index (24) · generation (8) · checksum known (1) · 0 (31) |
-//! | 88 | expires, Unix ms; 0: never |
-//! | 96 | XXH3-128, two halves |
-//! | 112 | version; may rise while live |
-//! | 120 | tiers that hold a copy (8), may change while live · 0 (24) · check of bytes 80 to 111 (32), does not |
+//! | 24 | length |
+//! | 32 | created, Unix ms |
+//! | 40 | expires, Unix ms; 0: never |
+//! | 48 | policy (16) · protection (8) · flags (8; 1 = no evict) · preferred tier (8) · 0 (24) |
+//! | 56 | check of bytes 8 to 55 |
+//! | 64 | unit (32) · 0 (32) |
+//! | 72 | offset in the unit |
+//! | 80 | entry index (24) · generation (8) · has that name (1) · checksum known (1) · 0 (30) |
+//! | 88 | XXH3-128, two halves |
+//! | 104 | version |
+//! | 112 | an allocation is abandoned at, Unix ms; 0: it is none |
+//! | 120 | zero |
 //!
 //! **Leases of RPC callers** (kind 3): header · slots (8 bytes each, see `slot`) · nonces (8 bytes each).
 
@@ -92,11 +92,15 @@ pub(crate) type DirectoryEntry = Entry<AtomicU64, 7>;
 #[repr(C, align(64))]
 pub(crate) struct RecordWords {
     pub(crate) state: AtomicU64,
-    pub(crate) fixed: [AtomicU64; 8],
-    pub(crate) fixed_check: AtomicU64,
-    pub(crate) live: [AtomicU64; 4],
+    pub(crate) fixed: [AtomicU64; 6],
+    pub(crate) check: AtomicU64,
+    pub(crate) unit: AtomicU64,
+    pub(crate) offset: AtomicU64,
+    pub(crate) name: AtomicU64,
+    pub(crate) hash: [AtomicU64; 2],
     pub(crate) version: AtomicU64,
-    pub(crate) tiers: AtomicU64,
+    pub(crate) reclaim_at: AtomicU64,
+    zero: AtomicU64,
 }
 
 // SAFETY: `repr(C)`, atomic words alone, no padding (asserted below), aligned to 8.
@@ -118,8 +122,10 @@ const _: () = {
 
     assert!(size_of::<RecordWords>() == 128 && align_of::<RecordWords>() == 64);
     assert!(offset_of!(RecordWords, state) == 0 && offset_of!(RecordWords, fixed) == 8);
-    assert!(offset_of!(RecordWords, fixed_check) == 72 && offset_of!(RecordWords, live) == 80);
-    assert!(offset_of!(RecordWords, version) == 112 && offset_of!(RecordWords, tiers) == 120);
+    assert!(offset_of!(RecordWords, check) == 56 && offset_of!(RecordWords, unit) == 64);
+    assert!(offset_of!(RecordWords, offset) == 72 && offset_of!(RecordWords, name) == 80);
+    assert!(offset_of!(RecordWords, hash) == 88 && offset_of!(RecordWords, version) == 104);
+    assert!(offset_of!(RecordWords, reclaim_at) == 112 && offset_of!(RecordWords, zero) == 120);
 };
 
 /// What a page is.

@@ -40,6 +40,8 @@ pub mod object;
 mod page;
 #[cfg(not(loom))]
 mod records;
+#[cfg(all(test, not(loom)))]
+mod testing;
 #[cfg(not(loom))]
 mod view;
 
@@ -51,7 +53,7 @@ pub use self::{
     lease_page::{Holders, LeaseView, RpcLeases},
     lock::{FolderLock, LockError},
     object::ObjectError,
-    records::{BlockState, Live, Record, RecordIx, Records, StoredRecord, TornRecord},
+    records::{BlockState, Record, RecordIx, Records, StoredRecord, TornRecord},
     view::{ReadMap, WriteMap},
 };
 

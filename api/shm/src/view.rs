@@ -115,3 +115,39 @@ fn check(file: &File, offset: u64, len: usize) -> io::Result<()> {
     let end = usize::try_from(offset).ok().and_then(|at| at.checked_add(len));
     long_enough(file, end.ok_or(io::ErrorKind::InvalidInput)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+    use crate::object;
+    use crate::testing::Names;
+
+    #[test]
+    fn what_the_producer_fills_the_reader_sees_at_any_offset() {
+        let names = Names::new();
+        let name = names.name("a");
+        let file = object::create(&name, 3 * 4096, 0o600).unwrap();
+        let mut producer = WriteMap::of_file(&file, 4100, 5000).unwrap();
+        producer.populate().unwrap();
+        producer.copy_from_slice(&[7; 5000]);
+        let reader = ReadMap::of_file(&object::open_read_only(&name).unwrap(), 4100, 5000).unwrap();
+        reader.populate();
+        assert_eq!(&reader[..], &producer[..]);
+        let mut before = [1; 4];
+        file.read_exact_at(&mut before, 4096).unwrap();
+        assert_eq!(before, [0; 4], "and nothing before it");
+        assert!(WriteMap::of_file(&object::open_read_only(&name).unwrap(), 0, 1).is_err(), "read-only descriptor");
+    }
+
+    #[test]
+    fn an_object_that_is_too_short_is_an_error_and_not_a_signal() {
+        let names = Names::new();
+        let file = object::create(&names.name("a"), 4096, 0o600).unwrap();
+        assert_eq!(ReadMap::of_file(&file, 0, 4097).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(ReadMap::of_file(&file, u64::MAX, 2).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert!(ReadMap::of_file(&file, 4096, 0).unwrap().is_empty());
+        assert!(WriteMap::of_file(&file, 0, 0).unwrap().is_empty());
+    }
+}

@@ -32,8 +32,11 @@ pub struct FoundEntry {
     pub index: EntryIndex,
     /// Whose. An entry keeps its id as long as it lives, so this is right even where the rest is torn.
     pub id: PayloadId,
-    /// What it shows; `None` if its writer died at it: publish it anew, or remove it.
+    /// What it shows. In a torn entry each word is the old one or the new one, so that its generations, which share a
+    /// word, are those that leases name. `None` where nothing was ever shown: remove it.
     pub face: Option<Face>,
+    /// Its writer died at it, and no client can read it: publish it anew, or remove it.
+    pub torn: bool,
 }
 
 /// The daemon's end of the directory. One writer: `&mut` is what says so.
@@ -165,7 +168,7 @@ impl Directory {
     /// # Errors
     /// As [`Self::next_entry`]; nothing changed.
     pub fn insert(&mut self, face: &Face) -> Result<EntryIndex, Full> {
-        if let Some((index, ..)) = self.find(face.id) {
+        if let Some(index) = self.find(face.id) {
             self.publish(index, face);
             return Ok(index);
         }
@@ -243,13 +246,13 @@ impl Directory {
     /// The entry of a payload. `None`: not there, or torn.
     #[must_use]
     pub fn lookup(&self, id: PayloadId) -> Option<(EntryIndex, Face, u64)> {
-        let index = self.find(id)?.0;
+        let index = self.find(id)?;
         let (face, seq) = self.read(index)?;
         Some((index, face, seq))
     }
 
-    fn find(&self, id: PayloadId) -> Option<(EntryIndex,)> {
-        let is_it = |index| (self.table.id_at(index) == Some(id)).then_some((index,));
+    fn find(&self, id: PayloadId) -> Option<EntryIndex> {
+        let is_it = |index| (self.table.id_at(index) == Some(id)).then_some(index);
         self.table.find(id, usize::MAX, is_it).map(|(_, found)| found)
     }
 
@@ -258,7 +261,7 @@ impl Directory {
         (0..self.fresh).filter_map(EntryIndex::new).filter_map(|index| {
             let entry = self.table.entry(index)?;
             let id = self.table.id_at(index)?;
-            Some(FoundEntry { index, id, face: read(entry).map(|(face, _)| face) })
+            Some(FoundEntry { index, id, face: Face::from_words(entry.peek()), torn: entry.seq() & 1 == 1 })
         })
     }
 }

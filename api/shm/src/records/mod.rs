@@ -1,14 +1,14 @@
 //! The records: the daemon's own account of every block of RAM that it set aside, and for RAM the commit log itself.
 //!
 //! ```text
-//! FREE ──reserve──► RESERVED ──set_live──► LIVE ──mark──► RETIRED ──free──► FREE
-//!                       └──────free──────►   └───mark──► DELETING ──free──►
+//! FREE ──reserve──► RESERVED ──set_live──► LIVE ──mark──► RETIRED      free leads back from any of them;
+//!                       └────────────────────┴───mark───────┴────► DELETING    set_live from RETIRED, too
 //! ```
 //!
 //! The state word is stored last, with release, so a record is all there or not there: a daemon that is killed at any
-//! instant leaves the state before or the state after (promise survives-kill). What a live record says stays, but for
-//! two words of their own, stored one at a time: `version`, and `tiers` (which tiers hold a copy), as when ACTIVE
-//! becomes DURABLE. Tiers go first: a kill in between leaves the version that clients have seen.
+//! instant leaves the state before or the state after (promise survives-kill). A block that moves gets a new record;
+//! what changes in a live one (its version, a checksum that became known) changes word by word, so that a kill in
+//! between leaves a record that is right in every word.
 //!
 //! Not here: what follows from a record at a start; that is recovery's.
 
@@ -19,16 +19,13 @@ mod tests;
 
 use std::collections::VecDeque;
 
-use payload_manager_types::TierSet;
-
-pub use self::record::{BlockState, Live, Record};
-use self::record::{fixed_check, tiers_word};
+pub use self::record::{BlockState, Record};
 use crate::boot::{Identity, monotonic_ms};
 use crate::error::{Full, OpenError};
 use crate::layout::{HEADER_BYTES, Kind, RecordWords};
 use crate::object::ObjectError;
 use crate::page::{Page, Plan};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::Ordering;
 
 /// Which record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,10 +44,8 @@ impl RecordIx {
 pub struct StoredRecord {
     /// Never FREE.
     pub state: BlockState,
-    /// What was known when it was set aside.
+    /// What it says.
     pub record: Record,
-    /// What was known at commit; `None` in a block that never was.
-    pub live: Option<Live>,
 }
 
 /// A record that contradicts itself: bits that this program never wrote. Nothing in it is to be trusted, and nothing
@@ -132,11 +127,10 @@ impl Records {
         let ix = self.free.front().copied().unwrap_or(RecordIx(self.fresh));
         self.page.grow_to(ix.0.saturating_add(1))?;
         if let Some(words) = self.words(ix) {
-            let fixed = record.to_words();
-            store(&words.fixed, fixed);
-            words.fixed_check.store(fixed_check(&fixed), Ordering::Relaxed);
-            // What the record's last life said at commit must not pass for what this one says.
-            words.tiers.store(0, Ordering::Relaxed);
+            let fixed = record::fixed_words(record);
+            words.fixed.iter().zip(fixed).for_each(|(place, word)| place.store(word, Ordering::Relaxed));
+            words.check.store(record::check(&fixed), Ordering::Relaxed);
+            record::say_rest(words, record);
             words.state.store(BlockState::Reserved as u64, Ordering::Release);
         }
         if self.free.pop_front().is_none() {
@@ -146,42 +140,31 @@ impl Records {
         Ok(ix)
     }
 
-    /// RESERVED becomes LIVE: the commit, for bytes in RAM. Whether it was RESERVED.
-    pub fn set_live(&mut self, ix: RecordIx, live: &Live) -> bool {
-        let Some(words) = self.words(ix) else { return false };
-        if words.state.load(Ordering::Relaxed) != BlockState::Reserved as u64 {
-            return false;
-        }
-        let said = live.to_words();
-        store(&words.live, said);
-        words.version.store(live.version, Ordering::Relaxed);
-        words.tiers.store(tiers_word(live.tiers, &said), Ordering::Relaxed);
-        words.state.store(BlockState::Live as u64, Ordering::Release);
-        true
-    }
-
-    /// Moves the two changing words of a live record on. Whether it was LIVE, and the version no older.
-    pub fn advance(&mut self, ix: RecordIx, version: u64, tiers: TierSet) -> bool {
-        let Some(words) = self.words(ix) else { return false };
-        let live = words.state.load(Ordering::Relaxed) == BlockState::Live as u64;
+    /// Makes a record LIVE that says this from now on: for a reserved one that is the commit. What was fixed when it was
+    /// reserved stays. Whether it was RESERVED, LIVE or RETIRED, its payload this one, and the version no older.
+    pub fn set_live(&mut self, ix: RecordIx, record: &Record) -> bool {
+        let Ok(Some(StoredRecord { state, record: before })) = self.read(ix) else { return false };
+        let legal = matches!(state, BlockState::Reserved | BlockState::Live | BlockState::Retired);
         // Promise monotonic.
-        if !live || version < words.version.load(Ordering::Relaxed) {
+        if !legal || before.id != record.id || before.version > record.version {
             return false;
         }
-        words.tiers.store(tiers_word(tiers, &load(&words.live)), Ordering::Release);
-        words.version.store(version, Ordering::Release);
+        if let Some(words) = self.words(ix) {
+            record::say_rest(words, record);
+            words.state.store(BlockState::Live as u64, Ordering::Release);
+        }
         true
     }
 
-    /// LIVE becomes RETIRED or DELETING, RETIRED becomes DELETING. Whether that was legal; else nothing changed.
+    /// Makes a record RETIRED or DELETING. Whether that was legal: what is DELETING stays so.
     pub fn mark(&mut self, ix: RecordIx, state: BlockState) -> bool {
         let Some(words) = self.words(ix) else { return false };
         let now = BlockState::from_word(words.state.load(Ordering::Relaxed));
-        let legal = matches!(
-            (now, state),
-            (Some(BlockState::Live), BlockState::Retired | BlockState::Deleting)
-                | (Some(BlockState::Retired | BlockState::Reserved), BlockState::Deleting)
-        );
+        let legal = match state {
+            BlockState::Retired => matches!(now, Some(BlockState::Reserved | BlockState::Live | BlockState::Retired)),
+            BlockState::Deleting => now.is_some_and(|now| now != BlockState::Free),
+            BlockState::Free | BlockState::Reserved | BlockState::Live => false,
+        };
         if legal {
             words.state.store(state as u64, Ordering::Release);
         }
@@ -212,26 +195,8 @@ impl Records {
         if state == BlockState::Free {
             return Ok(None);
         }
-        let fixed = load(&words.fixed);
-        if words.fixed_check.load(Ordering::Relaxed) != fixed_check(&fixed) {
-            return Err(torn);
-        }
-        let record = Record::from_words(fixed).ok_or(torn)?;
-        let live = self.live(words, state).map_err(|()| torn)?;
-        Ok(Some(StoredRecord { state, record, live }))
-    }
-
-    /// What was said at commit. A block can become DELETING without ever having been committed.
-    fn live(&self, words: &RecordWords, state: BlockState) -> Result<Option<Live>, ()> {
-        let said = || {
-            let version = words.version.load(Ordering::Relaxed);
-            Live::from_words(load(&words.live), version, words.tiers.load(Ordering::Relaxed))
-        };
-        match state {
-            BlockState::Live | BlockState::Retired => said().map(Some).ok_or(()),
-            BlockState::Deleting => Ok(said()),
-            BlockState::Free | BlockState::Reserved => Ok(None),
-        }
+        let record = record::read(words).ok_or(torn)?;
+        Ok(Some(StoredRecord { state, record }))
     }
 
     /// All records in use, torn ones included.
@@ -242,12 +207,4 @@ impl Records {
     fn words(&self, ix: RecordIx) -> Option<&RecordWords> {
         self.page.item(ix.0)
     }
-}
-
-fn store<const N: usize>(places: &[AtomicU64; N], words: [u64; N]) {
-    places.iter().zip(words).for_each(|(place, word)| place.store(word, Ordering::Relaxed));
-}
-
-fn load<const N: usize>(places: &[AtomicU64; N]) -> [u64; N] {
-    std::array::from_fn(|i| places.get(i).map_or(0, |place| place.load(Ordering::Relaxed)))
 }

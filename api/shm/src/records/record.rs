@@ -1,12 +1,13 @@
 //! What a record says, and its words.
 
 use payload_manager_types::{
-    BlockName, Checksum, EntryIndex, EvictionPolicy, PayloadId, Place, Protection, TierSet, UnixMillis,
+    BlockName, Checksum, EntryIndex, EvictionPolicy, PayloadId, Place, Protection, Tier, UnixMillis,
 };
 
-use crate::layout::{byte, bytes_of, low32, mix, words_of};
+use crate::layout::{RecordWords, byte, bytes_of, low32, mix, words_of};
+use crate::sync::{AtomicU64, Ordering};
 
-/// Where a block is in its life. The order of events: FREE, RESERVED, LIVE, RETIRED or DELETING, FREE.
+/// Where a block is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum BlockState {
@@ -16,9 +17,9 @@ pub enum BlockState {
     Reserved = 1,
     /// A committed copy.
     Live = 2,
-    /// A newer record took over; the bytes stay until no lease names them.
+    /// No longer published; the bytes stay until no lease names them.
     Retired = 3,
-    /// Its payload is being deleted; a start that finds it finishes that.
+    /// As retired, and its payload is being deleted; a start that finds it finishes that.
     Deleting = 4,
 }
 
@@ -30,122 +31,114 @@ impl BlockState {
     }
 }
 
-/// What is known when a block is set aside. Never changes while the record lives.
+/// A block of RAM: whose it is, where, and what a start needs to know if nothing else was written yet.
+///
+/// `id`, `length`, `created`, `expires`, `policy`, `no_evict`, `protection` and `preferred` are fixed when it is
+/// reserved; the rest is said anew at [`super::Records::set_live`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record {
     /// Whose bytes.
     pub id: PayloadId,
-    /// Where.
-    pub place: Place,
     /// How many.
     pub length: u64,
     /// When the payload was allocated.
     pub created: UnixMillis,
-    /// Its time to live in milliseconds; 0: it has none.
-    pub ttl_ms: u64,
-    /// When the allocation runs out. `None`: not an allocation, a copy that the daemon makes of what is committed.
-    pub allocation_deadline: Option<UnixMillis>,
+    /// When its time is over; `None`: never.
+    pub expires: Option<UnixMillis>,
     /// What eviction may do.
     pub policy: EvictionPolicy,
     /// Eviction may do nothing.
     pub no_evict: bool,
-    /// Who may still write.
+    /// Who may still write after commit.
     pub protection: Protection,
-}
-
-/// What is known when a block is committed. Of it, `version` and `tiers` may move on while the record is live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Live {
-    /// The block's name in leases.
-    pub block: BlockName,
-    /// When the payload ends by itself.
-    pub expires: Option<UnixMillis>,
-    /// Of the bytes, where it was made.
+    /// The tier asked for at allocation.
+    pub preferred: Tier,
+    /// Where the bytes are.
+    pub place: Place,
+    /// The block's name in leases; `None` while it has none.
+    pub block: Option<BlockName>,
+    /// What the bytes hash to, where that is known.
     pub checksum: Option<Checksum>,
     /// The payload's version.
     pub version: u64,
-    /// All tiers that hold a copy, this block's included.
-    pub tiers: TierSet,
+    /// When an uncommitted allocation is taken to be abandoned. `None`: committed, or filled by the daemon itself.
+    pub reclaim_at: Option<UnixMillis>,
 }
 
 const NO_EVICT: u8 = 1;
-const CHECKSUM_KNOWN: u64 = 1 << 32;
-/// Seeds of the two checks: a record of nothing but zeros must not pass.
-const FIXED_SEED: u64 = 0x7061_796c_6f61_6431;
-const LIVE_SEED: u64 = 0x7061_796c_6f61_6432;
+const NAMED: u64 = 1 << 32;
+const HASHED: u64 = 1 << 33;
+/// A record of nothing but zeros must not pass.
+const SEED: u64 = 0x7061_796c_6f61_6431;
 
-impl Record {
-    pub(super) fn to_words(self) -> [u64; 8] {
-        let (high, low) = self.id.to_words();
-        let flags = if self.no_evict { NO_EVICT } else { 0 };
-        let marks = u64::from(self.policy.to_bits()) | u64::from(self.protection as u8) << 16 | u64::from(flags) << 24;
-        [
-            high,
-            low,
-            u64::from(self.place.unit) | marks << 32,
-            self.place.offset,
-            self.length,
-            self.created.0,
-            self.ttl_ms,
-            time_word(self.allocation_deadline),
-        ]
-    }
-
-    pub(super) fn from_words(words: [u64; 8]) -> Option<Self> {
-        let [high, low, unit_and_marks, offset, length, created, ttl_ms, deadline] = words;
-        let flags = byte(unit_and_marks, 7);
-        if flags & !NO_EVICT != 0 || (high, low) == (0, 0) {
-            return None;
-        }
-        Some(Self {
-            id: PayloadId::from_words(high, low),
-            place: Place { unit: low32(unit_and_marks), offset },
-            length,
-            created: UnixMillis(created),
-            ttl_ms,
-            allocation_deadline: time_of(deadline),
-            policy: EvictionPolicy::from_bits(u16::from_le_bytes([byte(unit_and_marks, 4), byte(unit_and_marks, 5)]))?,
-            no_evict: flags & NO_EVICT != 0,
-            protection: Protection::try_from(byte(unit_and_marks, 6)).ok()?,
-        })
-    }
+/// What is fixed when a record is reserved, as words.
+pub(super) fn fixed_words(record: &Record) -> [u64; 6] {
+    let (high, low) = record.id.to_words();
+    let flags = if record.no_evict { NO_EVICT } else { 0 };
+    let marks = u64::from(record.policy.to_bits())
+        | u64::from(record.protection as u8) << 16
+        | u64::from(flags) << 24
+        | u64::from(record.preferred as u8) << 32;
+    [high, low, record.length, record.created.0, time_word(record.expires), marks]
 }
 
-pub(super) fn fixed_check(words: &[u64; 8]) -> u64 {
-    mix(FIXED_SEED, words)
+/// The check over [`fixed_words`].
+pub(super) fn check(fixed: &[u64; 6]) -> u64 {
+    mix(SEED, fixed)
 }
 
-impl Live {
-    pub(super) fn to_words(self) -> [u64; 4] {
-        let [high, low] = self.checksum.map_or([0, 0], |sum| words_of(sum.0));
-        let known = if self.checksum.is_some() { CHECKSUM_KNOWN } else { 0 };
-        let name = u64::from(self.block.index.get()) | u64::from(self.block.generation) << 24;
-        [name | known, time_word(self.expires), high, low]
+/// Says the rest, each word on its own: a kill between any two leaves a record of which every word is one that was
+/// said, and no checksum that is half of one and half of another.
+pub(super) fn say_rest(words: &RecordWords, record: &Record) {
+    let name = record.block.map_or(0, |b| NAMED | u64::from(b.index.get()) | u64::from(b.generation) << 24);
+    let hash = record.checksum.map_or([0, 0], |sum| words_of(sum.0));
+    let hashed = if record.checksum.is_some() { HASHED } else { 0 };
+    if load(&words.hash) != hash {
+        set(&words.name, words.name.load(Ordering::Relaxed) & !HASHED);
+        words.hash.iter().zip(hash).for_each(|(place, word)| set(place, word));
     }
+    set(&words.name, name | hashed);
+    set(&words.unit, u64::from(record.place.unit));
+    set(&words.offset, record.place.offset);
+    set(&words.reclaim_at, time_word(record.reclaim_at));
+    set(&words.version, record.version);
+}
 
-    pub(super) fn from_words(words: [u64; 4], version: u64, tiers: u64) -> Option<Self> {
-        let [name, expires, high, low] = words;
-        if low32(tiers >> 32) != live_check(&words) || name >> 33 != 0 {
-            return None;
-        }
-        let index = EntryIndex::new(low32(name) & (EntryIndex::LIMIT - 1))?;
-        Some(Self {
-            block: BlockName { index, generation: byte(name, 3) },
-            expires: time_of(expires),
-            checksum: (name & CHECKSUM_KNOWN != 0).then(|| Checksum(bytes_of([high, low]))),
-            version,
-            tiers: TierSet::from_bits(byte(tiers, 0)),
-        })
+/// What these words say; `None` if they contradict themselves.
+pub(super) fn read(words: &RecordWords) -> Option<Record> {
+    let fixed = load(&words.fixed);
+    let [high, low, length, created, expires, marks] = fixed;
+    let flags = byte(marks, 3);
+    let name = words.name.load(Ordering::Relaxed);
+    let unit = words.unit.load(Ordering::Relaxed);
+    let sound = words.check.load(Ordering::Relaxed) == check(&fixed) && flags & !NO_EVICT == 0 && name >> 34 == 0;
+    if !sound {
+        return None;
     }
+    let index = EntryIndex::new(low32(name) & (EntryIndex::LIMIT - 1))?;
+    Some(Record {
+        id: PayloadId::from_words(high, low),
+        length,
+        created: UnixMillis(created),
+        expires: time_of(expires),
+        policy: EvictionPolicy::from_bits(u16::from_le_bytes([byte(marks, 0), byte(marks, 1)]))?,
+        no_evict: flags & NO_EVICT != 0,
+        protection: Protection::try_from(byte(marks, 2)).ok()?,
+        preferred: Tier::try_from(byte(marks, 4)).ok()?,
+        place: Place { unit: u32::try_from(unit).ok()?, offset: words.offset.load(Ordering::Relaxed) },
+        block: (name & NAMED != 0).then(|| BlockName { index, generation: byte(name, 3) }),
+        checksum: (name & HASHED != 0).then(|| Checksum(bytes_of(load(&words.hash)))),
+        version: words.version.load(Ordering::Relaxed),
+        reclaim_at: time_of(words.reclaim_at.load(Ordering::Relaxed)),
+    })
 }
 
-/// The word of the tiers, with the check of the words that don't change.
-pub(super) fn tiers_word(tiers: TierSet, words: &[u64; 4]) -> u64 {
-    u64::from(tiers.bits()) | u64::from(live_check(words)) << 32
+fn set(place: &AtomicU64, word: u64) {
+    place.store(word, Ordering::Release);
 }
 
-fn live_check(words: &[u64; 4]) -> u32 {
-    low32(mix(LIVE_SEED, words))
+fn load<const N: usize>(places: &[AtomicU64; N]) -> [u64; N] {
+    std::array::from_fn(|i| places.get(i).map_or(0, |place| place.load(Ordering::Relaxed)))
 }
 
 /// 0 stands for none; what is due in 1970 is due a millisecond later just as well.
