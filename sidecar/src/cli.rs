@@ -1,6 +1,6 @@
 //! The command line: subcommands, their flags and the exit codes. It reads what was typed and does nothing.
 //!
-//! The flags for settings are not listed here: they are made from the table in [`config`](crate::config).
+//! The flags for settings are not listed here: they are made from the table in [`config`].
 
 use std::marker::PhantomData;
 use std::path::PathBuf;
@@ -41,6 +41,9 @@ const EXIT_CODES: &str = "Exit codes:
   1  something failed
   2  the command line or the configuration is wrong; nothing was touched
   3  refused to start: the folders are in use, or their data belongs to another instance or a newer version";
+
+const FILE_HELP: &str = "Read settings from this TOML file, whose keys are named as the flags are.
+Flags win over the environment, and the environment wins over the file.";
 
 /// Shares large immutable byte arrays between the processes of one host.
 #[derive(Debug, Parser)]
@@ -169,9 +172,10 @@ pub struct Flags<S> {
 
 impl<S: Scope> Args for Flags<S> {
     fn augment_args(command: Clap) -> Clap {
-        let file = Arg::new("config").long("config").value_name("FILE").value_parser(ValueParser::path_buf()).help(
-            format!("Read settings from this TOML file, whose keys are named as the flags are [env: {CONFIG_ENV}]"),
-        );
+        let file = Arg::new("config").long("config").value_name("FILE").value_parser(ValueParser::path_buf());
+        let file = file
+            .help("Read settings from this TOML file, whose keys are named as the flags are")
+            .long_help(format!("{FILE_HELP}\n[env: {CONFIG_ENV}]"));
         let command =
             KEYS.iter().filter(|key| S::has(key)).fold(command.arg(file), |command, key| command.arg(arg(key)));
         if S::NEEDS_ONE_OF.is_empty() {
