@@ -2,12 +2,16 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use payload_manager_types::InstanceId;
+use payload_manager_core::facts::Facts;
+use payload_manager_types::{InstanceId, Tier};
+use proptest::prelude::*;
 use tempfile::TempDir;
 
-use crate::conformance::{self, Subject};
+use crate::conformance::samples::{append, create, doomed, entry, facts, id, strange_entry, strange_facts, stream};
+use crate::conformance::{self, Subject, content};
 use crate::faulty::{Call, Faulty};
-use crate::{Memory, Sqlite, Store, StoreError};
+use crate::writer::Coalesced;
+use crate::{Change, Memory, Sqlite, Store, StoreError};
 
 const INSTANCE: InstanceId = InstanceId::from_bytes([7; 16]);
 
@@ -55,4 +59,56 @@ fn sqlite_conforms() {
 #[test]
 fn sqlite_conforms_when_every_other_call_fails() {
     conformance::run(&|| Box::new(Limping(tempfile::tempdir().unwrap())));
+}
+
+/// A change of a few payloads, files and streams, so that changes meet.
+fn any_change() -> impl Strategy<Value = Change> {
+    let (n, tier) = (0..3u64, prop::sample::select(Tier::ALL.to_vec()));
+    let file = (n.clone(), tier.clone(), any::<u8>()).prop_map(|(n, tier, generation)| doomed(n, tier, generation));
+    let row = (n.clone(), any::<bool>(), any::<u32>()).prop_map(|(n, strange, version)| Facts {
+        version: version.into(),
+        ..if strange { strange_facts(n) } else { facts(n) }
+    });
+    let name = prop::sample::select(vec![stream("", "a"), stream("b", "a")]);
+    prop_oneof![
+        4 => (row, prop::option::of(file.clone())).prop_map(|(row, doomed)| Change::Put { facts: Box::new(row), doomed }),
+        2 => (n.clone(), prop::collection::vec(file.clone(), 0..3))
+            .prop_map(|(n, doomed)| Change::Delete { id: id(n), doomed }),
+        1 => file.prop_map(Change::Doom),
+        2 => (n.clone(), tier).prop_map(|(n, tier)| Change::Undoom { id: id(n), tier }),
+        1 => name.clone().prop_map(|name| create(&name)),
+        1 => name.clone().prop_map(|name| Change::DeleteStream { name }),
+        3 => (name, n, 0..3usize, 0..9u64).prop_map(|(name, n, count, at)| {
+            append(&name, vec![if at == 0 { strange_entry(n) } else { entry(n) }; count], at)
+        }),
+    ]
+}
+
+fn any_batches() -> impl Strategy<Value = Vec<Vec<Change>>> {
+    prop::collection::vec(prop::collection::vec(any_change(), 0..12), 1..6)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+
+    #[test]
+    fn sqlite_agrees_with_memory(batches in any_batches()) {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut memory, mut sqlite) = (Memory::new(INSTANCE), folder.open());
+        for batch in batches {
+            prop_assert_eq!(sqlite.apply(&batch, false), memory.apply(&batch, false));
+        }
+        prop_assert_eq!(content(&*sqlite), content(&memory));
+    }
+
+    #[test]
+    fn leaving_out_what_a_batch_overwrites_makes_no_difference(batches in any_batches()) {
+        let (mut whole, mut reduced) = (Memory::new(INSTANCE), Memory::new(INSTANCE));
+        for batch in batches {
+            let coalesced = Coalesced::new(&batch);
+            let applied = reduced.apply(&coalesced.changes(&batch), false).unwrap();
+            prop_assert_eq!(coalesced.outcomes(applied), whole.apply(&batch, false).unwrap());
+            prop_assert_eq!(content(&reduced), content(&whole));
+        }
+    }
 }

@@ -29,7 +29,7 @@ const ENTRIES: &str = "SELECT \"offset\", append_time, payload, event_seconds, e
 
 /// Reads one catalog file.
 pub(super) struct SqliteReader {
-    connection: Connection,
+    pub(super) connection: Connection,
     path: PathBuf,
 }
 

@@ -1,1 +1,5 @@
 //! What is particular to the file; what every back end does is in `conformance`.
+
+mod folder;
+mod refused;
+mod work;

@@ -12,7 +12,7 @@ use payload_manager_types::{PayloadId, Tier};
 use crate::change::{Change, DoomedFile, Outcome};
 
 /// Says, for each change of a batch, what is left of it.
-pub(super) struct Coalesced(Vec<Left>);
+pub(crate) struct Coalesced(Vec<Left>);
 
 /// What is left of a change.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ struct Settled {
 }
 
 impl Coalesced {
-    pub(super) fn new(batch: &[Change]) -> Self {
+    pub(crate) fn new(batch: &[Change]) -> Self {
         let mut settled = Settled::default();
         let mut left: Vec<_> = batch.iter().rev().map(|change| settled.reduce(change)).collect();
         left.reverse();
@@ -38,7 +38,7 @@ impl Coalesced {
     }
 
     /// What is to be applied of `batch`, which this was made of.
-    pub(super) fn changes<'a>(&self, batch: &'a [Change]) -> Cow<'a, [Change]> {
+    pub(crate) fn changes<'a>(&self, batch: &'a [Change]) -> Cow<'a, [Change]> {
         if self.0.iter().all(|left| *left == Left::Whole) {
             return Cow::Borrowed(batch);
         }
@@ -51,7 +51,7 @@ impl Coalesced {
     }
 
     /// The outcomes of the batch, given those of what was applied of it.
-    pub(super) fn outcomes(self, applied: Vec<Outcome>) -> Vec<Outcome> {
+    pub(crate) fn outcomes(self, applied: Vec<Outcome>) -> Vec<Outcome> {
         let mut applied = applied.into_iter();
         let mut outcome = |left| if left == Left::Nothing { None } else { applied.next() };
         self.0.into_iter().map(|left| outcome(left).unwrap_or(Outcome::Done)).collect()
@@ -73,7 +73,8 @@ impl Settled {
             }
             Change::Delete { id, doomed } => {
                 self.rows.insert(*id);
-                let files: Vec<_> = doomed.iter().filter(|file| self.is_last(file)).copied().collect();
+                let mut files: Vec<_> = doomed.iter().rev().filter(|file| self.is_last(file)).copied().collect();
+                files.reverse();
                 let whole = files.len() == doomed.len();
                 if whole { Left::Whole } else { Left::Part(Change::Delete { id: *id, doomed: files }) }
             }

@@ -24,6 +24,8 @@ use payload_manager_types::InstanceId;
 use crate::change::{Change, Durability, Outcome};
 use crate::readers::Readers;
 use crate::store::{Reader, Store, StoreError};
+#[cfg(test)]
+pub(crate) use coalesce::Coalesced;
 use queue::{Job, Queue};
 
 /// Called once with what came of a change, on the writer's thread and in the order of submission: keep it short.
