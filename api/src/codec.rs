@@ -1,12 +1,14 @@
 //! How messages become bytes and back: protobuf, with the contract's word on what cannot be decoded.
 //!
 //! tonic's own codec answers INTERNAL to bytes that are no message; the contract says that input is never a bug of
-//! the daemon's, so this one answers INVALID_ARGUMENT. Framing and compression stay tonic's.
+//! the daemon's, so this one answers INVALID_ARGUMENT. Framing and compression stay tonic's; what it says about them
+//! never reaches a codec, and [`blame_the_caller`] puts it right on the way out.
 
 use std::marker::PhantomData;
 
 use prost::Message;
 use tonic::codec::{Codec, DecodeBuf, Decoder};
+use tonic::codegen::http::HeaderMap;
 use tonic::{Code, Status};
 use tonic_prost::{ProstCodec, ProstEncoder};
 
@@ -58,4 +60,19 @@ impl<U: Message + Default> Decoder for StrictDecoder<U> {
 fn undecodable(error: &prost::DecodeError) -> Status {
     let message = format!("the message cannot be decoded ({error}): send the protobuf form of this call's message");
     reason::status(Code::InvalidArgument, Reason::MessageUndecodable, message, [])
+}
+
+/// Turns tonic's own INTERNAL, in the headers of a server's answer, into INVALID_ARGUMENT.
+///
+/// Every error of ours carries a detail, a bug's too. An INTERNAL without one is tonic's complaint about the request's
+/// framing: no message, a frame cut short, a flag that does not exist. For servers, as the outermost layer.
+pub fn blame_the_caller(answer: &mut HeaderMap) {
+    let Some(status) = Status::from_header_map(answer) else { return };
+    if status.code() != Code::Internal || reason::detail(&status).is_some() {
+        return;
+    }
+    let message = format!("the request is not one gRPC message ({}): send exactly one", status.message());
+    let blame = reason::status(Code::InvalidArgument, Reason::MessageUndecodable, message, []);
+    // An error means that the status fits no header; then tonic's own stays.
+    let _ = blame.add_header(answer);
 }

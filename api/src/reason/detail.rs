@@ -49,11 +49,15 @@ pub fn status<F>(code: Code, reason: Reason, message: impl Into<String>, facts: 
 where
     F: IntoIterator<Item = (&'static str, String)>,
 {
-    let mut metadata: HashMap<String, String> =
-        facts.into_iter().map(|(name, fact)| (name.to_owned(), cut(fact, FACT_LIMIT))).collect();
-    metadata.insert(RETRYABLE.to_owned(), reason.retryable().to_string());
-    let details = ErrorDetails::with_error_info(reason.as_str(), DOMAIN, metadata);
-    Status::with_error_details(code, cut(message.into(), MESSAGE_LIMIT), details)
+    let metadata = facts.into_iter().map(|(name, fact)| (name.to_owned(), cut(fact, FACT_LIMIT))).collect();
+    let detail = Detail { reason: reason.as_str().to_owned(), retryable: reason.retryable(), metadata };
+    attach(code, cut(message.into(), MESSAGE_LIMIT), detail)
+}
+
+fn attach(code: Code, message: String, detail: Detail) -> Status {
+    let mut metadata = detail.metadata;
+    metadata.insert(RETRYABLE.to_owned(), detail.retryable.to_string());
+    Status::with_error_details(code, message, ErrorDetails::with_error_info(detail.reason, DOMAIN, metadata))
 }
 
 /// The detail of a status; `None` where it is not ours: from the transport, or from something in between.
@@ -72,6 +76,17 @@ impl From<&Status> for CallStatus {
             code: status.code() as i32,
             message: status.message().to_owned(),
             detail: detail(status).map(|d| ErrorDetail { reason: d.reason, retryable: d.retryable, facts: d.metadata }),
+        }
+    }
+}
+
+impl From<CallStatus> for Status {
+    /// One item's result as if its call had failed alone, so that clients handle both in one place.
+    fn from(item: CallStatus) -> Self {
+        let code = Code::from_i32(item.code);
+        match Detail::of_item(&item) {
+            Some(detail) => attach(code, item.message, detail),
+            None => Self::new(code, item.message),
         }
     }
 }
@@ -100,7 +115,11 @@ mod tests {
             let detail = detail(&status).unwrap();
             assert_eq!((detail.known(), detail.retryable), (Some(reason), reason.retryable()));
             assert_eq!(detail.metadata, HashMap::from([("tier".to_owned(), "RAM".to_owned())]));
-            assert_eq!(Detail::of_item(&CallStatus::from(&status)), Some(detail));
+            let item = CallStatus::from(&status);
+            assert_eq!(Detail::of_item(&item).as_ref(), Some(&detail));
+            let alone = Status::from(item);
+            assert_eq!((alone.code(), alone.message()), (Code::Aborted, "why"));
+            assert_eq!(super::detail(&alone), Some(detail));
             assert!(reason.as_str().bytes().all(|b| b.is_ascii_uppercase() || b == b'_'));
         }
     }
