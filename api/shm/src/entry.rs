@@ -28,14 +28,20 @@ pub struct Snapshot<const N: usize> {
     pub words: [u64; N],
 }
 
-/// How many times a reader looks again before it gives up and asks the daemon.
-const TRIES: usize = 16;
+/// How many times a reader looks before it gives up and asks the daemon. Looking again adds nothing to the model.
+const TRIES: usize = if cfg!(loom) { 1 } else { 16 };
 
 impl<A: Atomic64, const N: usize> Entry<A, N> {
     /// Writes the words so that a reader sees all of them or none. One writer at a time; the caller sees to that.
     ///
     /// A full fence comes last: what the caller scans next, it scans after the publication (promise stable-lease).
     pub fn publish(&self, words: [u64; N]) {
+        self.write(words);
+        A::fence(Ordering::SeqCst);
+    }
+
+    /// All of [`Self::publish`] that a daemon killed at its end has done.
+    pub(crate) fn write(&self, words: [u64; N]) {
         let odd = self.seq.load(Ordering::Relaxed) | 1;
         self.seq.store(odd, Ordering::Relaxed);
         A::fence(Ordering::Release);
@@ -43,7 +49,6 @@ impl<A: Atomic64, const N: usize> Entry<A, N> {
             place.store(word, Ordering::Relaxed);
         }
         self.seq.store(odd.wrapping_add(1), Ordering::Release);
-        A::fence(Ordering::SeqCst);
     }
 
     /// The words, if they stood still; `None` after a bounded number of tries, or where a writer died at work.

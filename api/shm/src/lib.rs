@@ -26,6 +26,9 @@ pub mod boot;
 mod directory;
 #[cfg(not(loom))]
 mod error;
+#[cfg(all(not(loom), target_endian = "little"))]
+#[cfg(test)]
+mod golden;
 #[cfg(not(loom))]
 mod layout;
 #[cfg(not(loom))]
@@ -40,7 +43,8 @@ pub mod object;
 mod page;
 #[cfg(not(loom))]
 mod records;
-#[cfg(all(test, not(loom)))]
+#[cfg(not(loom))]
+#[cfg(test)]
 mod testing;
 #[cfg(not(loom))]
 mod view;

@@ -20,6 +20,9 @@ use crate::sync::Ordering;
 /// Memory is reserved in steps of this many bytes.
 const STEP_BYTES: usize = 1 << 20;
 
+/// What the name of a page ends with until it is whole.
+pub(crate) const DRAFT: &str = ".new";
+
 /// Where the items of a page stand.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Plan {
@@ -59,7 +62,7 @@ impl Page {
         epoch_ms: u64,
         items: u32,
     ) -> Result<Self, ObjectError> {
-        let draft = format!("{name}.new");
+        let draft = draft(name);
         // What a start that was killed left half made; nobody ever used it.
         object::unlink(&draft).map_err(|e| os(&draft, e))?;
         let file = object::create_empty(&draft, 0o600)?;
@@ -130,6 +133,8 @@ impl Page {
         facts.belongs_to(name, identity)?;
         let plan = facts.fits(name, &file, plan)?;
         let pages = Pages::writable(&file, plan.bytes()).map_err(os)?;
+        // Promise no-leak: a draft beside the page is what a start that was killed left.
+        object::unlink(&draft(name)).map_err(os)?;
         Ok(Self { file, pages, plan, epoch_ms: facts.epoch_ms })
     }
 
@@ -205,6 +210,11 @@ impl Page {
         }
         Ok(())
     }
+}
+
+/// The name of a page that is being made.
+fn draft(name: &str) -> String {
+    format!("{name}{DRAFT}")
 }
 
 fn os(name: &str, source: io::Error) -> ObjectError {

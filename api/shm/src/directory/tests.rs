@@ -207,3 +207,48 @@ fn a_reader_sees_whole_entries_while_the_daemon_writes() {
     });
     assert!(client.lookup(id(1)).is_some_and(|found| found.1.version == 199_999) && seen < u64::MAX);
 }
+
+/// Random enough, and the same each time.
+fn random(state: &mut u64) -> u64 {
+    *state = crate::layout::mix(*state, &[1]);
+    *state >> 16
+}
+
+#[test]
+fn a_directory_does_what_a_map_does_through_any_number_of_restarts() {
+    let names = Names::new();
+    let name = names.name("dir");
+    let mut directory = Directory::create(&name, &US, 300).unwrap();
+    let client = reader(&name);
+    let mut model = std::collections::HashMap::new();
+    let mut state = 1;
+    for step in 0..20_000 {
+        let wanted = face(random(&mut state) % 400);
+        match (model.get(&wanted.id).copied(), random(&mut state) % 8) {
+            (None, 0..4) => match directory.insert(&wanted) {
+                Ok(at) => assert_eq!(model.insert(wanted.id, (at, wanted)), None),
+                Err(_) => assert_eq!(model.len(), 300),
+            },
+            (Some((at, _)), 0..2) => {
+                let moved = Face { version: step, ..wanted };
+                directory.publish(at, &moved);
+                model.insert(wanted.id, (at, moved));
+            }
+            (Some((at, _)), 2..=5) => {
+                directory.remove(at);
+                model.remove(&wanted.id);
+            }
+            (_, 7) if step % 100 == 0 => directory = Directory::open(&name, &US).unwrap(),
+            _ => {}
+        }
+        let expected = model.get(&wanted.id).copied();
+        assert_eq!(client.lookup(wanted.id).map(|(at, shown, _)| (at, shown)), expected, "step {step}");
+        assert_eq!(directory.lookup(wanted.id).map(|(at, shown, _)| (at, shown)), expected, "step {step}");
+    }
+    assert_eq!(directory.len() as usize, model.len());
+    let mut all: Vec<_> = directory.entries().map(|found| (found.id, (found.index, found.face.unwrap()))).collect();
+    let mut expected: Vec<_> = model.into_iter().collect();
+    all.sort_by_key(|(id, _)| *id);
+    expected.sort_by_key(|(id, _)| *id);
+    assert_eq!(all, expected);
+}

@@ -23,6 +23,7 @@ use self::scan::Question;
 use crate::boot::Identity;
 use crate::error::{Full, OpenError};
 use crate::object::{self, ObjectError};
+use crate::page::DRAFT;
 use crate::slot::{self, SlotState, Word};
 use crate::sync::{AtomicU64, Ordering};
 
@@ -93,10 +94,15 @@ impl RpcLeases {
         format!("{}-lease-{n}", self.base)
     }
 
-    /// One more than the highest page that there is: a page that is missing in between takes no other with it.
+    /// One more than the highest page that there is: a page that is missing in between takes no other with it. What a
+    /// kill left half made goes (promise no-leak).
     fn pages_there(&self) -> Result<u32, OpenError> {
         let prefix = format!("{}-lease-", self.base);
-        let found = object::list(&prefix).map_err(|source| OpenError::Os { name: prefix.clone(), source })?;
+        let os = |source| OpenError::Os { name: prefix.clone(), source };
+        let found = object::list(&prefix).map_err(os)?;
+        for draft in found.iter().filter(|object| object.name.ends_with(DRAFT)) {
+            object::unlink(&draft.name).map_err(os)?;
+        }
         let numbers = found.iter().filter_map(|object| object.name.rsplit_once("-lease-")?.1.parse::<u32>().ok());
         Ok(numbers.max().map_or(0, |n| n.saturating_add(1)))
     }
@@ -134,11 +140,14 @@ impl RpcLeases {
     /// # Errors
     /// All leases are in use, or there is no memory for more.
     pub fn grant(&mut self, block: BlockName, deadline: LeaseDeadline) -> Result<LeaseId, Full> {
+        self.grant_as(nonce()?, block, deadline)
+    }
+
+    pub(crate) fn grant_as(&mut self, nonce: u64, block: BlockName, deadline: LeaseDeadline) -> Result<LeaseId, Full> {
         let limit = Full::Limit { what: "leases", max: self.max };
         if self.occupied() >= self.max {
             return Err(limit);
         }
-        let nonce = nonce()?;
         if self.free.is_empty() {
             self.add_page()?;
         }

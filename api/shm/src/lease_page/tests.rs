@@ -183,3 +183,12 @@ fn a_page_that_is_gone_takes_no_other_with_it() {
     assert_eq!(leases.release(given[4_096]), Some(block(4_096, 1)));
     assert_eq!(leases.release(given[0]), None);
 }
+
+#[test]
+fn a_page_that_a_kill_left_half_made_goes() {
+    let names = Names::new();
+    object::create(&names.name("lease-7.new"), 100, 0o600).unwrap();
+    open(&names, 10, NOW);
+    let left: Vec<_> = object::list(names.base()).unwrap().into_iter().map(|object| object.name).collect();
+    assert_eq!(left, [names.name("lease-0")]);
+}

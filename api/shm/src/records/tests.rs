@@ -136,4 +136,7 @@ fn a_start_that_was_killed_while_it_made_the_page_is_in_nobodys_way() {
     assert!(matches!(Records::open(&name, &US), Err(OpenError::NotThere)));
     Records::create(&name, &US, 10).unwrap();
     assert_eq!(object::list(names.base()).unwrap().len(), 1);
+    object::create(&format!("{name}.new"), 100, 0o600).unwrap();
+    Records::open(&name, &US).unwrap();
+    assert_eq!(object::list(names.base()).unwrap().len(), 1);
 }

@@ -22,8 +22,9 @@
 
 mod word;
 
-#[cfg(all(test, loom))]
-mod loom;
+#[cfg(loom)]
+#[cfg(test)]
+mod loom_model;
 
 #[cfg(not(loom))]
 pub(crate) use word::block_bits;
@@ -186,5 +187,6 @@ fn change<A: Atomic64>(slot: &A, decide: impl Fn(Word) -> Option<Word>) -> Resul
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(not(loom))]
+#[cfg(test)]
 mod tests;
