@@ -16,12 +16,12 @@ mod write;
 use std::path::{Path, PathBuf};
 
 use payload_manager_types::InstanceId;
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 
 use crate::change::{Change, Outcome};
 use crate::store::{Reader, Store, StoreError};
 
-/// A catalog file, open for writing. Its last opening, dropped, folds the write-ahead log into the file.
+/// A catalog file, open for writing.
 #[derive(Debug)]
 pub struct Sqlite {
     connection: Connection,
@@ -79,23 +79,15 @@ impl Sqlite {
 
     fn transact(&mut self, changes: &[Change], sync: bool) -> rusqlite::Result<Vec<Outcome>> {
         self.set_full(sync)?;
-        let before = self.connection.total_changes();
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let outcomes = changes.iter().map(|change| write::apply(&transaction, change)).collect::<Result<_, _>>()?;
-        self.logged |= finish(transaction, before, sync)?;
+        if sync {
+            write::barrier(&transaction)?;
+        }
+        transaction.commit()?;
+        self.logged = true;
         Ok(outcomes)
     }
-}
-
-/// Commits; says whether there was anything to commit. A transaction that changed nothing is not synced, and then what
-/// was committed before it without being synced would not be either: such a one writes the barrier.
-fn finish(transaction: Transaction<'_>, before: u64, sync: bool) -> rusqlite::Result<bool> {
-    let changed = transaction.total_changes() != before;
-    if sync && !changed {
-        write::barrier(&transaction)?;
-    }
-    transaction.commit()?;
-    Ok(changed || sync)
 }
 
 impl Store for Sqlite {

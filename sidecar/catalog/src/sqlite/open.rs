@@ -20,6 +20,9 @@ const BUSY: Duration = Duration::from_secs(5);
 /// Pages of the write-ahead log at which a commit checkpoints by itself, for when there is never a rest: 64 MiB.
 const LOG_PAGES: i64 = 16_384;
 
+/// Bytes of the write-ahead log that are kept for reuse once it is folded into the file.
+const LOG_BYTES: i64 = 16 << 20;
+
 /// Opens what is at `path`, or makes it if `create` says whose it is to be. `None`: there is nothing, and nothing was
 /// made. The flag says whether it was made now.
 pub(super) fn open(
@@ -93,7 +96,8 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     }
     connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(failed)?;
-    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES).map_err(failed)
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES).map_err(failed)?;
+    connection.pragma_update(None, "journal_size_limit", LOG_BYTES).map_err(failed)
 }
 
 /// Marks a new catalog as ours and `instance`'s.

@@ -49,7 +49,8 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Resul
     Ok(Outcome::Done)
 }
 
-/// Changes something, so that a commit has something to sync.
+/// Changes something, so that the commit has something to sync: SQLite writes nothing for a row that stays the same,
+/// does not sync such a commit, and so would not sync either what was committed before without being synced.
 pub(super) fn barrier(connection: &Connection) -> rusqlite::Result<()> {
     connection.prepare_cached("UPDATE catalog SET barrier = barrier + 1")?.execute([]).map(drop)
 }

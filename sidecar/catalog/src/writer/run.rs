@@ -34,7 +34,8 @@ pub(super) fn run(store: Box<dyn Store>, queue: &Queue) {
         match queue.next(writer.restless) {
             Next::Batch(jobs) => writer.write(jobs),
             Next::Rest => writer.rest(),
-            Next::End => return,
+            // Readers may be open still: the store's own end would not be its last.
+            Next::End => return writer.rest(),
         }
     }
 }

@@ -4,7 +4,7 @@
 CREATE TABLE catalog (
     one      INTEGER PRIMARY KEY CHECK (one = 1),
     instance BLOB    NOT NULL CHECK (length(instance) = 16),
-    -- Written when a batch must be synced and changed nothing else.
+    -- Counts the batches that must be synced: each of them changes something.
     barrier  INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 

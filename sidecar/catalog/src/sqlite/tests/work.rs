@@ -11,7 +11,7 @@ use super::folder::{Folder, INSTANCE, as_if_killed};
 use crate::conformance::samples::{append, create, doomed, entry, facts, id, put, strange_facts, stream};
 use crate::conformance::{Content, content};
 use crate::sqlite::read::SqliteReader;
-use crate::{Change, Opened, Sqlite, Store, StoreError};
+use crate::{Catalog, Change, Durability, Opened, Sqlite, Store, StoreError};
 
 const OTHER: InstanceId = InstanceId::from_bytes([2; 16]);
 
@@ -99,21 +99,17 @@ fn a_full_disk_applies_nothing_and_loses_nothing() {
 }
 
 #[test]
-fn a_sync_that_changes_nothing_still_syncs_what_came_before() {
+fn a_batch_that_must_be_synced_always_has_something_to_sync() {
     let folder = Folder::new();
     let mut store = folder.create();
-    let delete = Change::Delete { id: id(1), doomed: vec![] };
-    let barrier = |store: &Sqlite| -> i64 {
-        store.connection.query_row("SELECT barrier FROM catalog", [], |row| row.get(0)).unwrap()
-    };
-    store.apply(&[put(facts(1)), delete.clone()], false).unwrap();
-    store.apply(std::slice::from_ref(&delete), false).unwrap();
-    store.apply(&[put(facts(1))], true).unwrap();
-    assert_eq!(barrier(&store), 0);
-    store.apply(&[delete.clone(), delete], true).unwrap();
-    assert_eq!(barrier(&store), 0);
-    store.apply(&[], true).unwrap();
-    assert_eq!(barrier(&store), 1);
+    let log_length = || fs::metadata(folder.file().with_extension("db-wal")).unwrap().len();
+    let delete = Change::Delete { id: id(2), doomed: vec![] };
+    for batch in [vec![put(facts(1))], vec![put(facts(1))], vec![delete], vec![]] {
+        store.apply(&batch, false).unwrap();
+        let before = log_length();
+        store.apply(&batch, true).unwrap();
+        assert!(log_length() > before, "nothing was logged, so nothing was synced: {batch:?}");
+    }
 }
 
 #[test]
@@ -126,6 +122,18 @@ fn at_rest_the_log_is_folded_into_the_file() {
     let copy = Folder::new();
     fs::copy(folder.file(), copy.file()).unwrap();
     assert_eq!(content(&copy.reopen()).payloads, [strange_facts(1)]);
+}
+
+#[test]
+fn stopping_folds_the_log_into_the_file_even_while_it_is_read() {
+    let folder = Folder::new();
+    let catalog = Catalog::start(Box::new(folder.create()), 8).unwrap();
+    catalog.write(put(facts(1)), Durability::Committed).unwrap();
+    catalog.read(|reader| reader.doomed()).unwrap();
+    catalog.stop();
+    let copy = Folder::new();
+    fs::copy(folder.file(), copy.file()).unwrap();
+    assert_eq!(content(&copy.reopen()).payloads, [facts(1)]);
 }
 
 #[test]
