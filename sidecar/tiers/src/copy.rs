@@ -1,8 +1,8 @@
 //! Moves the bytes of one payload from one tier to another, and makes their checksum on the way.
 //!
 //! Not here: whether the checksum is the right one (the engine compares it with what the catalog has), and making the
-//! copy readable ([`Sink::finish`]). Memory is bounded: one buffer for a small payload, [`pipeline::BUFFERS`] of
-//! [`pipeline::CHUNK`] bytes for a large one, whose reads and writes overlap.
+//! copy readable ([`Sink::finish`]). Memory is bounded: one buffer of 1 MiB for a small payload, three of 4 MiB for a large
+//! one, whose reads and writes overlap.
 
 mod pipeline;
 #[cfg(test)]

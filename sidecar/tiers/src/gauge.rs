@@ -5,6 +5,7 @@
 //! budget; this is what is left at this moment.
 
 mod cgroup;
+mod mount;
 #[cfg(test)]
 mod tests;
 
@@ -21,10 +22,17 @@ pub struct Room {
     pub bound_by: String,
 }
 
+impl Room {
+    fn unbound() -> Self {
+        Self { free: u64::MAX, bound_by: "nothing".to_owned() }
+    }
+}
+
 /// Says how much memory may still be taken, less a headroom for everything that is not payloads.
 pub trait MemoryGauge: fmt::Debug + Send + Sync {
-    /// What may be taken now. Looks afresh at each call; what can't be read does not bind.
-    fn room(&self) -> Room;
+    /// What may be taken now, by somebody who wants so many bytes: of more than that, the answer may be an underestimate.
+    /// Looks afresh at each call; what can't be read does not bind.
+    fn room(&self, wanted: u64) -> Room;
 }
 
 /// A gauge under which nothing binds, for tests and for hosts that look after themselves.
@@ -32,7 +40,7 @@ pub trait MemoryGauge: fmt::Debug + Send + Sync {
 pub struct Unlimited;
 
 impl MemoryGauge for Unlimited {
-    fn room(&self) -> Room {
-        Room { free: u64::MAX, bound_by: "nothing".to_owned() }
+    fn room(&self, _: u64) -> Room {
+        Room::unbound()
     }
 }

@@ -11,25 +11,20 @@ pub(crate) mod tests;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
-use nix::fcntl::OFlag;
-use parking_lot::Mutex;
+use payload_manager_shm::object::FOLDER;
 use payload_manager_types::{Checksum, PayloadId, Place, Tier};
 
-use self::object::{Object, Unfinished};
+use self::object::Unfinished;
 use crate::file::CopyFile;
-use crate::reserve::Request;
+use crate::reserve::{Request, Turn};
 use crate::{Archive, Location, MemoryGauge, Sealed, Sink, Source, TierError, TierStore};
-
-/// What the space is taken from, for people.
-const SHM: &str = "/dev/shm";
 
 /// Holds copies in shared-memory objects. Owns no object: they outlive it, and the daemon.
 #[derive(Debug, Clone)]
 pub struct RamTier {
     prefix: String,
     gauge: Arc<dyn MemoryGauge>,
-    /// Held for one step of a reservation.
-    turn: Arc<Mutex<()>>,
+    turn: Arc<Turn>,
 }
 
 impl RamTier {
@@ -47,14 +42,13 @@ impl RamTier {
 
     /// A new object whose space is there; unlinked again unless it is kept.
     fn reserve(&self, id: PayloadId, size: u64) -> Result<Unfinished, TierError> {
-        let object = Object::new(self.name(id));
-        let made = Unfinished::create(object)?;
+        let made = Unfinished::create(self.name(id))?;
         self.fill(&made.file, size)?;
         Ok(made)
     }
 
     fn fill(&self, file: &CopyFile, size: u64) -> Result<(), TierError> {
-        let request = Request { tier: Tier::Ram, size, on: SHM };
+        let request = Request { tier: Tier::Ram, size, on: FOLDER };
         request.in_memory(&file.file, &*self.gauge, &self.turn)
     }
 }
@@ -74,7 +68,7 @@ impl TierStore for RamTier {
     }
 
     fn seal(&self, id: PayloadId, _: Place, size: u64, _: &Archive<'_>) -> Result<Sealed, TierError> {
-        let object = Object::new(self.name(id)).open(id, OFlag::O_RDWR)?;
+        let object = object::open_writable(id, self.name(id))?;
         object.check_size(id, size)?;
         // Truncated and extended again, or punched: a reader's first touch would have to find the memory then.
         let meta = object.file.metadata().map_err(|e| object.failed("looking at", e))?;
@@ -86,7 +80,7 @@ impl TierStore for RamTier {
     }
 
     fn source(&self, id: PayloadId, _: Place, size: u64) -> Result<Box<dyn Source>, TierError> {
-        let object = Object::new(self.name(id)).open(id, OFlag::O_RDONLY)?;
+        let object = object::open(id, self.name(id))?;
         object.check_size(id, size)?;
         Ok(Box::new(object))
     }
@@ -96,7 +90,7 @@ impl TierStore for RamTier {
     }
 
     fn free(&self, id: PayloadId, _: Place) -> Result<(), TierError> {
-        Object::new(self.name(id)).unlink()
+        object::unlink(&self.name(id))
     }
 
     /// There is nowhere to set it aside: it is freed.

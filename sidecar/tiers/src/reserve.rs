@@ -10,12 +10,19 @@ use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate, posix_fallocate};
 use nix::sys::statvfs::fstatvfs;
 use parking_lot::Mutex;
+use payload_manager_shm::object;
 use payload_manager_types::Tier;
 
 use crate::{MemoryGauge, TierError, fail};
 
-/// How much memory is taken between two looks at the gauge, in bytes.
-const STEP: u64 = 16 << 20;
+/// How much memory is taken at once, in bytes. With [`CREDIT`] it makes the 16 MiB that may be taken between two looks.
+const STEP: u64 = 12 << 20;
+
+/// How much may be taken after a look without another one, in bytes: a look costs more than a small object does.
+const CREDIT: u64 = 4 << 20;
+
+/// What is left of the last look at the gauge, in bytes. Held for a step, so that two do not both take what it showed once.
+pub(crate) type Turn = Mutex<u64>;
 
 /// What is reserved where, for the errors.
 #[derive(Debug, Clone, Copy)]
@@ -31,26 +38,29 @@ impl Request<'_> {
     pub(crate) fn on_disk(self, file: &File) -> Result<(), TierError> {
         self.fits(file)?;
         let size = self.offset(self.size)?;
-        match fallocate(file, FallocateFlags::empty(), 0, size) {
+        match uninterrupted(|| fallocate(file, FallocateFlags::empty(), 0, size)) {
             // Not every file system can: there the library writes each block once.
-            Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => posix_fallocate(file, 0, size),
+            Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => uninterrupted(|| posix_fallocate(file, 0, size)),
             other => other,
         }
-        .map_err(|errno| self.refused(file, errno))
+        .map_err(|errno| self.refused(file, errno.into()))
     }
 
-    /// Sizes `file` in memory, in steps small enough that the gauge is never far off. One at a time holds `turn`, so
-    /// that two do not both take what the gauge showed once.
-    pub(crate) fn in_memory(self, file: &File, gauge: &dyn MemoryGauge, turn: &Mutex<()>) -> Result<(), TierError> {
+    /// Sizes `file` in memory, in steps small enough that the gauge is never far off.
+    pub(crate) fn in_memory(self, file: &File, gauge: &dyn MemoryGauge, turn: &Turn) -> Result<(), TierError> {
         self.fits(file)?;
-        self.gauged(gauge, self.size)?;
+        if self.size > STEP {
+            self.gauged(gauge, self.size)?;
+        }
         let mut offset = 0;
         while offset < self.size {
             let step = STEP.min(self.size - offset);
-            let _turn = turn.lock();
-            self.gauged(gauge, step)?;
-            fallocate(file, FallocateFlags::empty(), self.offset(offset)?, self.offset(step)?)
-                .map_err(|errno| self.refused(file, errno))?;
+            let mut credit = turn.lock();
+            *credit = match credit.checked_sub(step) {
+                Some(rest) => rest,
+                None => CREDIT.min(self.gauged(gauge, step)? / 8),
+            };
+            object::reserve(file, offset, step).map_err(|e| self.refused(file, e))?;
             offset += step;
         }
         Ok(())
@@ -64,16 +74,14 @@ impl Request<'_> {
         }
     }
 
-    fn gauged(self, gauge: &dyn MemoryGauge, bytes: u64) -> Result<(), TierError> {
-        let room = gauge.room();
-        if bytes <= room.free {
-            return Ok(());
-        }
-        Err(TierError::Full { tier: self.tier, asked: self.size, free: room.free, what: room.bound_by })
+    /// What the gauge leaves after these bytes.
+    fn gauged(self, gauge: &dyn MemoryGauge, bytes: u64) -> Result<u64, TierError> {
+        let room = gauge.room(bytes);
+        let short = || TierError::Full { tier: self.tier, asked: self.size, free: room.free, what: room.bound_by };
+        room.free.checked_sub(bytes).ok_or_else(short)
     }
 
-    fn refused(self, file: &File, errno: Errno) -> TierError {
-        let error = io::Error::from(errno);
+    fn refused(self, file: &File, error: io::Error) -> TierError {
         if fail::is_full(&error) {
             return self.full(free_bytes(file).unwrap_or(0));
         }
@@ -86,6 +94,16 @@ impl Request<'_> {
 
     fn offset(self, bytes: u64) -> Result<i64, TierError> {
         i64::try_from(bytes).map_err(|_| self.full(i64::MAX.unsigned_abs()))
+    }
+}
+
+/// A signal is no answer.
+fn uninterrupted(mut call: impl FnMut() -> nix::Result<()>) -> nix::Result<()> {
+    loop {
+        match call() {
+            Err(Errno::EINTR) => {}
+            other => return other,
+        }
     }
 }
 

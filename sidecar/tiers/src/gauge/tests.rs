@@ -32,7 +32,7 @@ impl Host {
     }
 
     fn room(&self) -> (u64, String) {
-        let room = CgroupGauge::new(self.0.path()).room();
+        let room = CgroupGauge::new(self.0.path()).room(u64::MAX);
         (room.free, room.bound_by)
     }
 }
@@ -57,8 +57,19 @@ fn clean_file_cache_is_not_counted_and_headroom_is_kept() {
     let host = Host::new(&[("/proc/self/mountinfo", V2_MOUNT), ("/proc/self/cgroup", "0::/\n")]);
     host.v2("/sys/fs/cgroup", &(100 * MIB).to_string(), 90 * MIB, 60 * MIB);
     assert_eq!(host.room().0, 100 * MIB - 30 * MIB - 25 * MIB, "a quarter is the most that a small limit gives up");
+    host.write("/sys/fs/cgroup/memory.high", &(80 * MIB).to_string());
+    assert_eq!(host.room().0, 80 * MIB - 30 * MIB - 20 * MIB, "what throttles binds too");
     host.v2("/sys/fs/cgroup", &(100 * MIB).to_string(), 99 * MIB, 0);
     assert_eq!(host.room().0, 0);
+}
+
+#[test]
+fn statistics_are_read_only_when_it_seems_tight() {
+    let host = Host::new(&[("/proc/self/mountinfo", V2_MOUNT), ("/proc/self/cgroup", "0::/\n")]);
+    host.v2("/sys/fs/cgroup", &(4 * GIB).to_string(), GIB, GIB);
+    let gauge = CgroupGauge::new(host.0.path());
+    assert_eq!(gauge.room(MIB).free, 3 * GIB - 256 * MIB, "enough without a look at the cache");
+    assert_eq!(gauge.room(3 * GIB).free, 4 * GIB - 256 * MIB);
 }
 
 #[test]
@@ -79,10 +90,10 @@ fn version_1_is_read_where_the_memory_controller_is_mounted() {
 
 #[test]
 fn in_a_container_the_mounted_part_is_where_to_look() {
-    for group in ["0::/", "0::/docker/abc", "0::/../elsewhere"] {
-        let mount = "41 31 0:38 /docker/abc /sys/fs/cgroup ro - cgroup2 cgroup rw\n";
+    for group in ["0::/", "0::/docker/abc", "0::/docker/abc/../elsewhere"] {
+        let mount = "41 31 0:38 /docker/abc /sys/fs/c\\040group ro - cgroup2 cgroup rw\n";
         let host = Host::new(&[("/proc/self/mountinfo", mount), ("/proc/self/cgroup", group)]);
-        host.v2("/sys/fs/cgroup", &(4 * GIB).to_string(), 0, 0);
+        host.v2("/sys/fs/c group", &(4 * GIB).to_string(), 0, 0);
         assert_eq!(host.room().0, 4 * GIB - 256 * MIB, "{group}");
     }
 }
@@ -94,11 +105,11 @@ fn without_a_cgroup_the_host_binds_and_without_anything_nothing_does() {
     let (free, bound_by) = host.room();
     assert_eq!(free, 9 * GIB - 512 * MIB);
     assert!(bound_by.contains("host"), "{bound_by}");
-    assert_eq!(CgroupGauge::new(Path::new("/nowhere")).room().free, u64::MAX);
+    assert_eq!(CgroupGauge::new(Path::new("/nowhere")).room(1).free, u64::MAX);
 }
 
 #[test]
 fn this_very_host_has_some_room_and_it_can_be_told_what_binds() {
-    let room = CgroupGauge::default().room();
+    let room = CgroupGauge::default().room(1);
     assert!(!room.bound_by.is_empty() && room.free < u64::MAX, "{room:?}");
 }

@@ -1,69 +1,62 @@
-//! One shared-memory object by name: making, opening, unlinking; unlinked on drop until it is kept.
+//! The shared-memory objects of payloads: opening, unlinking, and making one that is unlinked on drop until it is kept.
 
-use std::fs::{File, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::io;
 
-use nix::errno::Errno;
-use nix::fcntl::OFlag;
-use nix::sys::mman::{shm_open, shm_unlink};
-use nix::sys::stat::Mode;
+use payload_manager_shm::ObjectError;
+use payload_manager_shm::object as shm;
 use payload_manager_types::{PayloadId, Tier};
 
 use crate::file::CopyFile;
 use crate::{TierError, fail};
 
-/// The name of an object, which may or may not exist.
-#[derive(Debug)]
-pub(super) struct Object {
-    name: String,
+/// Opens what is there, for reading.
+pub(super) fn open(id: PayloadId, name: String) -> Result<CopyFile, TierError> {
+    opened(id, shm::open_read_only(&name), name)
 }
 
-impl Object {
-    pub(super) fn new(name: String) -> Self {
-        Self { name }
-    }
+/// Opens what is there, for reading and writing; the daemon may, as long as it is not sealed.
+pub(super) fn open_writable(id: PayloadId, name: String) -> Result<CopyFile, TierError> {
+    opened(id, shm::open(&name), name)
+}
 
-    /// Opens what is there.
-    pub(super) fn open(self, id: PayloadId, access: OFlag) -> Result<CopyFile, TierError> {
-        shm_open(self.name.as_str(), access, Mode::empty())
-            .map_err(|errno| fail::open(Tier::Ram, id, &self.name, errno.into()))
-            .map(|fd| CopyFile::buffered(Tier::Ram, self.name, File::from(fd)))
+fn opened(id: PayloadId, file: io::Result<std::fs::File>, name: String) -> Result<CopyFile, TierError> {
+    match file {
+        Ok(file) => Ok(CopyFile::buffered(Tier::Ram, name, file)),
+        Err(e) => Err(fail::open(Tier::Ram, id, &name, e)),
     }
+}
 
-    /// Removes the name; the memory goes with the last mapping. Not being there is fine.
-    pub(super) fn unlink(&self) -> Result<(), TierError> {
-        match shm_unlink(self.name.as_str()) {
-            Ok(()) | Err(Errno::ENOENT) => Ok(()),
-            Err(errno) => Err(fail::io(Tier::Ram, format!("unlinking {}", self.name), errno)),
-        }
-    }
+/// Removes the name; the memory goes with the last mapping. Not being there is fine.
+pub(super) fn unlink(name: &str) -> Result<(), TierError> {
+    shm::unlink(name).map(drop).map_err(|e| fail::io(Tier::Ram, format!("unlinking {name}"), e))
+}
 
-    fn create(&self) -> nix::Result<File> {
-        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL;
-        shm_open(self.name.as_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR).map(File::from)
-    }
+/// Takes the write bits away: nobody opens it for writing any more.
+pub(super) fn make_read_only(object: &CopyFile) -> Result<(), TierError> {
+    shm::chmod(&object.file, 0o400).map_err(|e| object.failed("making read-only", e))
 }
 
 /// An object that is unlinked again unless somebody keeps it.
 pub(super) struct Unfinished {
     pub(super) file: CopyFile,
-    object: Object,
     kept: bool,
 }
 
 impl Unfinished {
     /// A new, empty object with mode 0600. What a crash left under the name is unlinked first, not reused: somebody may
     /// still have it mapped.
-    pub(super) fn create(object: Object) -> Result<Self, TierError> {
-        let made = match object.create() {
-            Err(Errno::EEXIST) => {
-                object.unlink()?;
-                object.create()
+    pub(super) fn create(name: String) -> Result<Self, TierError> {
+        let made = match shm::create(&name, 0, 0o600) {
+            Err(ObjectError::AlreadyThere(_)) => {
+                unlink(&name)?;
+                shm::create(&name, 0, 0o600)
             }
             other => other,
         };
-        let file = made.map_err(|errno| fail::io(Tier::Ram, format!("creating {}", object.name), errno))?;
-        Ok(Self { file: CopyFile::buffered(Tier::Ram, object.name.as_str(), file), object, kept: false })
+        match made {
+            Ok(file) => Ok(Self { file: CopyFile::buffered(Tier::Ram, name, file), kept: false }),
+            Err(e) => Err(not_made(&name, e)),
+        }
     }
 
     /// It stays, and is somebody's now.
@@ -76,12 +69,15 @@ impl Drop for Unfinished {
     fn drop(&mut self) {
         if !self.kept {
             // There is nobody to tell; a name that is left is in the records, and start-up frees it.
-            let _ = self.object.unlink();
+            let _ = unlink(&self.file.name);
         }
     }
 }
 
-/// Takes the write bits away: nobody opens it for writing any more.
-pub(super) fn make_read_only(object: &CopyFile) -> Result<(), TierError> {
-    object.file.set_permissions(Permissions::from_mode(0o400)).map_err(|e| object.failed("making read-only", e))
+fn not_made(name: &str, error: ObjectError) -> TierError {
+    let doing = format!("creating {name}");
+    match error {
+        ObjectError::Os { source, .. } | ObjectError::Full { source, .. } => fail::write(Tier::Ram, doing, 0, source),
+        other => fail::io(Tier::Ram, doing, io::Error::other(other)),
+    }
 }

@@ -6,16 +6,16 @@ use parking_lot::Mutex;
 use payload_manager_types::Place;
 
 use crate::conformance::bytes::{new_id, pattern};
-use crate::conformance::space::with_small_file_systems;
+use crate::conformance::space::{with_small_file_systems, with_small_memory};
 use crate::conformance::{RamRig, Rig};
-use crate::{Location, MemoryGauge, Room, TierError, TierStore};
+use crate::{CgroupGauge, Location, MemoryGauge, Room, TierError, TierStore};
 
 /// A gauge that goes down in front of the tier's eyes: one answer after the other, the last one again and again.
 #[derive(Debug)]
 struct Script(Mutex<Vec<u64>>);
 
 impl MemoryGauge for Script {
-    fn room(&self) -> Room {
+    fn room(&self, _: u64) -> Room {
         let mut answers = self.0.lock();
         let free = if answers.len() > 1 { answers.remove(0) } else { answers[0] };
         Room { free, bound_by: "the test's limit".to_owned() }
@@ -41,13 +41,38 @@ fn a_memory_limit_is_full_and_not_a_kill() {
 }
 
 #[test]
+fn a_small_cgroup_limit_is_full_and_not_a_kill() {
+    let test = "ram::tests::a_small_cgroup_limit_is_full_and_not_a_kill";
+    let ran = with_small_memory(test, 192 << 20, || {
+        let rig = RamRig::with(Arc::new(CgroupGauge::default()));
+        let full = (0..100).find_map(|_| rig.tier.allocate(new_id(), 5 << 20).err()).unwrap();
+        let TierError::Full { free, what, .. } = full else { panic!("{full}") };
+        assert!(free < 5 << 20 && what.contains(&format!("= {}", 192 << 20)), "{free} {what}");
+        let held = rig.leftovers().len();
+        assert!(held >= 10, "{held} objects of 5 MiB fit under 192 MiB less headroom");
+    });
+    if !ran {
+        eprintln!("no memory cgroup to be had here: only a gauge of our own making says that memory is short");
+        assert_full_and_clean(&RamRig::with(script(&[1 << 20])), 5 << 20, 1 << 20);
+    }
+}
+
+#[test]
 fn the_gauge_is_asked_before_every_step_of_growth() {
-    // Asked for the whole first, then for each 16 MiB: memory that went elsewhere meanwhile is noticed.
+    // Asked for the whole first, then for each 12 MiB: memory that went elsewhere meanwhile is noticed.
     assert_full_and_clean(&RamRig::with(script(&[1 << 40, 1 << 40, 5])), 40 << 20, 5);
-    let gauge = script(&[1 << 40, 17 << 20, 17 << 20, 9 << 20, 0]);
+    let gauge = script(&[1 << 40, 13 << 20, 13 << 20, 13 << 20, 9 << 20, 0]);
     let rig = RamRig::with(Arc::clone(&gauge) as Arc<dyn MemoryGauge>);
     rig.tier.allocate(new_id(), 40 << 20).unwrap();
-    assert_eq!(*gauge.0.lock(), [0], "four looks: the whole, 16, 16 and 8 MiB");
+    assert_eq!(*gauge.0.lock(), [0], "five looks: the whole, thrice 12, and 4 MiB");
+}
+
+#[test]
+fn small_objects_share_a_look() {
+    let gauge = script(&[1 << 30, 0]);
+    let rig = RamRig::with(Arc::clone(&gauge) as Arc<dyn MemoryGauge>);
+    let made = (0..10).take_while(|_| rig.tier.allocate(new_id(), 1 << 20).is_ok()).count();
+    assert_eq!(made, 5, "one MiB with the look, four on what it left");
 }
 
 #[test]
@@ -62,21 +87,22 @@ fn an_object_has_its_memory_from_the_start() {
 #[test]
 fn holes_that_a_producer_made_are_filled_again_or_full() {
     use std::os::unix::fs::MetadataExt;
-    let gauge = script(&[1 << 40, 1 << 40, 1 << 40, 1 << 40, 7]);
+    const SIZE: u64 = 5 << 20;
+    let gauge = script(&[100 << 20, 100 << 20, 7]);
     let (rig, sealed, refused) = (RamRig::with(gauge), new_id(), new_id());
     for id in [sealed, refused] {
-        rig.tier.allocate(id, 1 << 20).unwrap();
+        rig.tier.allocate(id, SIZE).unwrap();
         rig.resize(id, 0);
-        rig.resize(id, 1 << 20);
+        rig.resize(id, usize::try_from(SIZE).unwrap());
     }
-    // Each allocation looks twice; so the first look at a hole finds 7 bytes.
-    let error = rig.tier.seal(refused, Place::OWN, 1 << 20, &|_| Vec::new()).unwrap_err();
+    // Each allocation looks once; so the first look at a hole finds 7 bytes.
+    let error = rig.tier.seal(refused, Place::OWN, SIZE, &|_| Vec::new()).unwrap_err();
     assert!(matches!(error, TierError::Full { free: 7, .. }), "{error}");
     assert_eq!(rig.mode(refused), Some(0o600), "the producer may still write");
 
     let roomy = crate::RamTier { gauge: Arc::new(crate::Unlimited), ..rig.tier.clone() };
-    roomy.seal(sealed, Place::OWN, 1 << 20, &|_| Vec::new()).unwrap();
-    assert!(fs::metadata(rig.path(sealed).unwrap()).unwrap().blocks() * 512 >= 1 << 20);
+    roomy.seal(sealed, Place::OWN, SIZE, &|_| Vec::new()).unwrap();
+    assert!(fs::metadata(rig.path(sealed).unwrap()).unwrap().blocks() * 512 >= SIZE);
 }
 
 #[test]
@@ -104,7 +130,7 @@ fn clients_find_the_object_under_one_slash_prefix_and_uuid() {
 struct Neighbour(Mutex<u32>);
 
 impl MemoryGauge for Neighbour {
-    fn room(&self) -> Room {
+    fn room(&self, _: u64) -> Room {
         let mut looks = self.0.lock();
         *looks += 1;
         if *looks == 3 {
