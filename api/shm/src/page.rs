@@ -286,3 +286,6 @@ impl Facts {
         Ok(plan)
     }
 }
+
+#[cfg(test)]
+mod tests;

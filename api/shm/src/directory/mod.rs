@@ -234,7 +234,7 @@ impl Directory {
             entry.publish(face::vacant(last));
         }
         self.vacant.push_back(index);
-        self.used -= 1;
+        self.used = self.used.saturating_sub(1);
     }
 
     /// What an entry shows, and under which number. `None`: vacant or torn.

@@ -15,8 +15,12 @@ pub struct Holders {
     pub latest: Option<LeaseDeadline>,
 }
 
+/// Bits of the filter in front of a question: most slots are about none of the blocks.
+const FILTER_BITS: u32 = 12;
+
 /// The blocks that are asked about, ordered by name, with their position in the question.
 pub(super) struct Question {
+    filter: Vec<bool>,
     names: Vec<(u32, usize)>,
     answers: Vec<Holders>,
 }
@@ -26,12 +30,21 @@ impl Question {
         let mut names: Vec<_> =
             blocks.iter().enumerate().filter_map(|(i, b)| Some((u32::try_from(block_bits(*b)).ok()?, i))).collect();
         names.sort_unstable();
-        Self { names, answers: vec![Holders::default(); blocks.len()] }
+        let mut filter = vec![false; 1 << FILTER_BITS];
+        for bit in names.iter().map(|(name, _)| filter_bit(*name)) {
+            if let Some(bit) = filter.get_mut(bit) {
+                *bit = true;
+            }
+        }
+        Self { filter, names, answers: vec![Holders::default(); blocks.len()] }
     }
 
     /// Counts one occupied slot.
     pub(super) fn count(&mut self, word: Word, now: Tick, until: impl FnOnce(Word) -> LeaseDeadline) {
         let name = word.name();
+        if self.filter.get(filter_bit(name)) != Some(&true) {
+            return;
+        }
         let from = self.names.partition_point(|(other, _)| *other < name);
         let asked = self.names.get(from..).unwrap_or_default().iter().take_while(|(other, _)| *other == name);
         let mut asked = asked.peekable();
@@ -51,4 +64,8 @@ impl Question {
     pub(super) fn answers(self) -> Vec<Holders> {
         self.answers
     }
+}
+
+const fn filter_bit(name: u32) -> usize {
+    (name.wrapping_mul(0x9e37_79b1) >> (u32::BITS - FILTER_BITS)) as usize
 }
