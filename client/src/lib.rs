@@ -1,1 +1,61 @@
-//! client
+//! Zero-copy access to payloads for Rust programs: the bytes are in this process's memory, never on a wire.
+//!
+//! A [`Client`] talks to the daemon of this host. [`Client::create`] gives a [`PayloadMut`], memory to be filled in place
+//! and published by [`commit`](PayloadMut::commit); [`Client::read`] gives a [`PayloadView`], the same bytes read in
+//! place, kept there by a lease for as long as the view lives. What else there is: [`promote`](Client::promote) and
+//! [`spill`](Client::spill) between tiers, [`list`](Client::list), [`stats`](Client::stats), and streams of payload ids
+//! ([`append`](Client::append), [`subscribe`](Client::subscribe)). Errors say why and whether to try again ([`Error`]).
+//! Programs without an async runtime use [`blocking`].
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+//! use payload_manager_client::{Client, Result};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+//! # let daemon = daemon()?;
+//! # let address = daemon.socket();
+//! let client = Client::connect(address).await?; // or Client::connect_default()
+//!
+//! let mut payload = client.create(11).await?;
+//! payload.copy_from_slice(b"hello world");
+//! let id = payload.commit().await?.id;
+//!
+//! let view = client.read(id).await?;
+//! assert_eq!(&view[6..], b"world");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! How a lease is taken and where bytes are opened is hidden behind these types: no caller sees the transport.
+
+mod address;
+mod client;
+mod descriptor;
+mod error;
+mod keeper;
+mod lease;
+mod list;
+mod place;
+mod read;
+mod rpc;
+mod stats;
+mod streams;
+mod tiering;
+mod write;
+
+pub use address::Address;
+pub use client::Client;
+pub use descriptor::{
+    Checksum, Descriptor, EvictionPolicy, LeaseId, Location, PayloadId, PayloadInfo, PayloadState, Pinned, Priority,
+    Protection, SpillTarget, Summary, Tier, TierSet, Timestamp, UnixMillis,
+};
+pub use error::{Code, Error, Reason, Refusal, Result};
+pub use list::{ListOptions, Page, Payloads};
+pub use read::{PayloadView, Promotion, ReadOptions};
+pub use stats::{Space, Stats, TierStats};
+pub use streams::{
+    BadName, NewEntry, RangeOptions, Retention, Start, StreamEntry, StreamName, SubscribeOptions, Subscription,
+};
+pub use tiering::SpillOptions;
+pub use write::{CreateOptions, PayloadMut};

@@ -90,6 +90,13 @@ pub struct NewEntry {
     pub tags: BTreeMap<String, String>,
 }
 
+impl From<PayloadId> for NewEntry {
+    /// The payload, and nothing said about it.
+    fn from(payload: PayloadId) -> Self {
+        Self { payload, event_time: None, duration_ns: 0, tags: BTreeMap::new() }
+    }
+}
+
 /// An entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamEntry {

@@ -1,0 +1,274 @@
+//! A payload that is read: its bytes in place, and the lease that keeps them there.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use payload_manager_api::convert::tier_number;
+use payload_manager_api::core::v1::PromotionPolicy;
+use payload_manager_api::runtime::v1;
+use payload_manager_shm::ReadMap;
+
+use crate::client::Client;
+use crate::descriptor::{Descriptor, PayloadId, Tier, descriptor};
+use crate::error::{Error, Result};
+use crate::keeper::{millis, try_release, try_renew};
+use crate::lease::{Holder, Lease, Term};
+use crate::place;
+use crate::rpc::Rpc;
+
+/// What to do where no copy is fast enough.
+///
+/// ```
+/// assert_eq!(payload_manager_client::Promotion::default(), payload_manager_client::Promotion::Wait);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Promotion {
+    /// Make one, and wait for it.
+    #[default]
+    Wait,
+    /// Make one in the background, and don't wait: a read is refused with
+    /// [`Reason::MinTierNotMet`](crate::Reason::MinTierNotMet) until it is there.
+    Background,
+}
+
+impl Promotion {
+    pub(crate) fn number(self) -> i32 {
+        match self {
+            Self::Wait => PromotionPolicy::Blocking as i32,
+            Self::Background => PromotionPolicy::BestEffort as i32,
+        }
+    }
+}
+
+/// How a payload is read: the default is where it is, with a lease of the daemon's default length.
+///
+/// ```
+/// use payload_manager_client::{Promotion, ReadOptions, Tier};
+///
+/// let options = ReadOptions { min_tier: Some(Tier::Ram), promotion: Promotion::Wait, ..ReadOptions::default() };
+/// assert_eq!(options.lease, None);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReadOptions {
+    /// The slowest tier that will do; any will if there is none.
+    pub min_tier: Option<Tier>,
+    /// What to do where no copy is fast enough.
+    pub promotion: Promotion,
+    /// How long the lease holds between renewals; the daemon caps it. Short ones cost calls, long ones keep the bytes
+    /// of a program that was killed.
+    pub lease: Option<Duration>,
+}
+
+impl ReadOptions {
+    fn request(self, id: PayloadId) -> v1::AcquireReadLeaseRequest {
+        v1::AcquireReadLeaseRequest {
+            id: Some(id.into()),
+            min_tier: tier_number(self.min_tier),
+            promotion_policy: self.promotion.number(),
+            min_lease_duration_ms: millis(self.lease.unwrap_or_default()),
+            mode: v1::LeaseMode::Read as i32,
+            // A shared segment may be used again once an RPC lease is over; an object of its own is not, and the bytes
+            // of a view must never change.
+            accepts_segment_offset: false,
+        }
+    }
+}
+
+/// The bytes of a committed payload, in place: `&view[..]` is the memory that its producer wrote.
+///
+/// A lease keeps them there, whatever tiering does. It is renewed in the background for as long as a view lives, on the
+/// runtime that the client was connected on. Clones share it; when the last one is dropped, it is given back in the
+/// background.
+///
+/// **When the lease is over** ([`is_valid`](Self::is_valid) is false): because somebody deleted the payload by force,
+/// because the daemon was out of reach for longer than the lease, or because this process was stopped that long. From
+/// then on a delete is no longer refused, and the daemon no longer counts the memory. The bytes that this view has
+/// mapped stay what they were until it is dropped: they lie in an object or file of the payload's own, which is removed
+/// and not reused, so that what is mapped is neither changed nor unmapped. A new [`Client::read`] tells whether the
+/// payload is still there.
+///
+/// What no lease can stop: a producer that keeps its own descriptor of a `shared` payload can write to it, or truncate
+/// it, which kills readers with SIGBUS. Use [`Protection::Strict`](crate::Protection::Strict) where producers are not
+/// trusted.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+/// use payload_manager_client::Client;
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let daemon = daemon()?;
+/// let client = Client::connect(daemon.socket()).await?;
+/// # let mut payload = client.create(5).await?;
+/// # payload.copy_from_slice(b"hello");
+/// # let id = payload.commit().await?.id;
+/// let view = client.read(id).await?;
+/// let longest = view.iter().max();
+/// let other = view.clone();
+/// drop(view);
+/// assert_eq!((&*other, longest), (&b"hello"[..], Some(&b'o')));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct PayloadView(Arc<Held>);
+
+/// Dropped in this order: first unmapped, then given back.
+struct Held {
+    map: ReadMap,
+    descriptor: Descriptor,
+    lease: Holder,
+    rpc: Rpc,
+}
+
+impl PayloadView {
+    pub(crate) async fn acquire(client: &Client, id: PayloadId, options: ReadOptions) -> Result<Self> {
+        let rpc = client.rpc().clone();
+        let request = rpc.request(options.request(id));
+        let answer = rpc.outcome(rpc.data().acquire_read_lease(request)).await?;
+        let lease = Holder::new(lease(&answer, options)?, client.keeper().clone());
+        let descriptor = descriptor(answer.payload_descriptor)?;
+        let map = place::readable(&descriptor)?;
+        Ok(Self(Arc::new(Held { map, descriptor, lease, rpc })))
+    }
+
+    /// The payload as it was when it was leased; its bytes are at that location.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::Client::connect(daemon.socket()).await?;
+    /// # let id = client.create(4096).await?.commit().await?.id;
+    /// let view = client.read(id).await?;
+    /// assert_eq!((view.descriptor().id, view.len()), (id, 4096));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn descriptor(&self) -> &Descriptor {
+        &self.0.descriptor
+    }
+
+    /// Whether the lease still holds, as far as this process knows: no call is made.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::Client::connect(daemon.socket()).await?;
+    /// # let id = client.create(4096).await?.commit().await?.id;
+    /// let view = client.read(id).await?;
+    /// assert!(view.is_valid());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.0.lease.is_valid()
+    }
+
+    /// How long the lease holds from now, unless it is renewed; zero when it is over.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::Client::connect(daemon.socket()).await?;
+    /// # let id = client.create(4096).await?.commit().await?.id;
+    /// let view = client.read(id).await?;
+    /// assert!(!view.time_left().is_zero());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn time_left(&self) -> Duration {
+        self.0.lease.left()
+    }
+
+    /// Renews the lease now. It is renewed by itself anyway; this is for those who are about to be busy, or want to know
+    /// whether the daemon still honours it.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::Client::connect(daemon.socket()).await?;
+    /// # let id = client.create(4096).await?.commit().await?.id;
+    /// let view = client.read(id).await?;
+    /// view.renew().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Reason::LeaseOver`](crate::Reason::LeaseOver) when it is over, which then stays so.
+    pub async fn renew(&self) -> Result<()> {
+        try_renew(&self.0.rpc, &self.0.lease).await
+    }
+
+    /// Gives this view up. If it was the last of its clones, returns when the daemon has the lease back; dropping it
+    /// does the same in the background.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::Client::connect(daemon.socket()).await?;
+    /// # let id = client.create(4096).await?.commit().await?.id;
+    /// let view = client.read(id).await?;
+    /// view.release().await?;
+    /// client.delete(id).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The daemon could not be told; the lease runs out then.
+    pub async fn release(self) -> Result<()> {
+        let Some(Held { map, lease, rpc, .. }) = Arc::into_inner(self.0) else {
+            return Ok(());
+        };
+        drop(map);
+        if !lease.is_over() {
+            // Ended only afterwards: if this is cancelled or fails, dropping the lease tries once more.
+            try_release(&rpc, lease.id()).await?;
+            lease.end();
+        }
+        Ok(())
+    }
+}
+
+fn lease(answer: &v1::AcquireReadLeaseResponse, options: ReadOptions) -> Result<Lease> {
+    let id = answer.lease_id.clone().ok_or_else(|| Error::bad("a lease without an id"))?;
+    let term = Term::until(answer.lease_expires_at)?;
+    Ok(Lease::new(id.try_into()?, options.lease.unwrap_or_default(), term))
+}
+
+impl Deref for PayloadView {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0.map
+    }
+}
+
+impl AsRef<[u8]> for PayloadView {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl fmt::Debug for PayloadView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (descriptor, valid) = (self.descriptor(), self.is_valid());
+        f.debug_struct("PayloadView").field("descriptor", descriptor).field("valid", &valid).finish_non_exhaustive()
+    }
+}

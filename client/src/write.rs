@@ -1,0 +1,283 @@
+//! A payload that its producer fills: writable and unpublished, until [`PayloadMut::commit`] makes it everybody's.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::time::{Duration, Instant};
+
+use payload_manager_api::core::v1 as core;
+use payload_manager_api::runtime::v1;
+use payload_manager_shm::WriteMap;
+
+use crate::client::Client;
+use crate::descriptor::{Descriptor, EvictionPolicy, PayloadId, Protection, Tier, descriptor};
+use crate::error::{Error, Reason, Result};
+use crate::keeper::{Chore, millis, try_abort};
+use crate::place;
+
+/// How long a commit is tried again while the daemon is out of reach, and how often.
+const COMMIT_PATIENCE: Duration = Duration::from_secs(5);
+const COMMIT_RETRY: Duration = Duration::from_millis(50);
+
+/// How a payload is made: the default is in RAM, for good, with nothing special about it.
+///
+/// ```
+/// use std::time::Duration;
+/// use payload_manager_client::{CreateOptions, Tier};
+///
+/// let options = CreateOptions {
+///     tier: Tier::Disk,
+///     ttl: Some(Duration::from_secs(3600)),
+///     tags: [("camera".to_owned(), "left".to_owned())].into(),
+///     ..CreateOptions::default()
+/// };
+/// assert_eq!(options.tier, Tier::Disk);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateOptions {
+    /// Where the bytes are written.
+    pub tier: Tier,
+    /// How long it lives, from now; for good if there is none. Counted in milliseconds.
+    pub ttl: Option<Duration>,
+    /// Never evict it.
+    pub no_evict: bool,
+    /// What eviction may do otherwise.
+    pub policy: EvictionPolicy,
+    /// Who could still write the bytes after commit.
+    pub protection: Protection,
+    /// What it belongs to; up to 1 KiB.
+    pub dataset: String,
+    /// Who makes it; up to 1 KiB.
+    pub producer: String,
+    /// Anything else to say of it; up to 64 KiB together.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Default for CreateOptions {
+    fn default() -> Self {
+        Self {
+            tier: Tier::Ram,
+            ttl: None,
+            no_evict: false,
+            policy: EvictionPolicy::default(),
+            protection: Protection::default(),
+            dataset: String::new(),
+            producer: String::new(),
+            tags: BTreeMap::new(),
+        }
+    }
+}
+
+impl CreateOptions {
+    pub(crate) fn request(self, len: u64) -> v1::AllocatePayloadRequest {
+        v1::AllocatePayloadRequest {
+            size_bytes: len,
+            preferred_tier: core::Tier::from(self.tier) as i32,
+            ttl_ms: self.ttl.map_or(0, |ttl| millis(ttl).max(1)),
+            no_evict: self.no_evict,
+            eviction_policy: Some(self.policy.into()),
+            protection: core::Protection::from(self.protection) as i32,
+            alignment_bytes: 0,
+            dataset: self.dataset,
+            producer: self.producer,
+            tags: self.tags.into_iter().collect(),
+        }
+    }
+}
+
+/// The bytes of a payload that is not committed yet: this process's alone, to be filled in place.
+///
+/// They start as zeros. Nobody else can read them until [`commit`](Self::commit). Dropped without it, the payload is
+/// deleted in the background; if that can't be done (the daemon is out of reach, or too much is waiting), the daemon
+/// reclaims it after its allocation timeout. Let no other process change the object or file behind it: its bytes are
+/// ordinary memory of this program.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+/// use payload_manager_client::Client;
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let daemon = daemon()?;
+/// let client = Client::connect(daemon.socket()).await?;
+/// let mut payload = client.create(5).await?;
+/// payload.copy_from_slice(b"hello");
+/// let id = payload.commit().await?.id;
+/// assert_eq!(&*client.read(id).await?, b"hello");
+/// # Ok(())
+/// # }
+/// ```
+pub struct PayloadMut {
+    /// `None` once it was unmapped, on the way to commit.
+    map: Option<WriteMap>,
+    descriptor: Descriptor,
+    client: Client,
+    /// Whether dropping it deletes the payload.
+    ours: bool,
+}
+
+impl PayloadMut {
+    pub(crate) fn open(client: Client, wire: v1::AllocatePayloadResponse) -> Result<Self> {
+        let descriptor = descriptor(wire.payload_descriptor)?;
+        // From here on, dropping it deletes what was allocated.
+        let mut payload = Self { map: None, descriptor, client, ours: true };
+        payload.map = Some(place::writable(&payload.descriptor)?);
+        Ok(payload)
+    }
+
+    /// The payload's name; known before it is committed, and of no use to others until then.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::Client::connect(daemon.socket()).await?;
+    /// let payload = client.create(1).await?;
+    /// let id = payload.id();
+    /// assert_eq!(payload.commit().await?.id, id);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn id(&self) -> PayloadId {
+        self.descriptor.id
+    }
+
+    /// What the daemon allocated.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::Client::connect(daemon.socket()).await?;
+    /// use payload_manager_client::PayloadState;
+    ///
+    /// let payload = client.create(4096).await?;
+    /// assert_eq!(payload.descriptor().state, PayloadState::Allocated);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    /// Publishes the bytes, for good: they never change again. Answers with the payload as it is then; it survives a
+    /// kill of the daemon from there on, and a power loss if the answer says DURABLE.
+    ///
+    /// If the connection breaks meanwhile, this goes on asking for a few seconds, and finds out whether it was done.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::Client::connect(daemon.socket()).await?;
+    /// let mut payload = client.create(3).await?;
+    /// payload.copy_from_slice(b"abc");
+    /// println!("made {}", payload.commit().await?.id);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when the daemon can't publish it, [`Error::Unreachable`] when it stayed out of reach. The
+    /// payload is deleted then, as if it had been dropped; so it is when this future is dropped before it is done.
+    pub async fn commit(mut self) -> Result<Descriptor> {
+        // Sealed memory can't be sealed while it is mapped, and nobody writes to what is being published.
+        self.map = None;
+        let patience = Instant::now() + COMMIT_PATIENCE;
+        let mut answer = self.try_commit().await;
+        let mut again = false;
+        while matches!(answer, Err(Error::Unreachable { .. })) && Instant::now() < patience {
+            again = true;
+            tokio::time::sleep(COMMIT_RETRY).await;
+            answer = self.try_commit().await;
+        }
+        let committed = match answer {
+            // The answer to an earlier attempt was lost with the connection.
+            Err(error) if again && error.reason() == Some(Reason::AlreadyCommitted) => {
+                self.ours = false;
+                self.client.resolve(self.id()).await?
+            }
+            answer => answer?,
+        };
+        self.ours = false;
+        Ok(committed)
+    }
+
+    async fn try_commit(&self) -> Result<Descriptor> {
+        let rpc = self.client.rpc();
+        let request = rpc.request(v1::CommitPayloadRequest { id: Some(self.id().into()) });
+        descriptor(rpc.outcome(rpc.catalog().commit_payload(request)).await?.payload_descriptor)
+    }
+
+    /// Gives the payload up and returns when it is deleted; dropping it does the same in the background.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::Client::connect(daemon.socket()).await?;
+    /// let payload = client.create(1 << 20).await?;
+    /// let id = payload.id();
+    /// payload.abort().await?;
+    /// assert!(client.get(id).await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The daemon could not be asked; it reclaims the payload by itself then, after its allocation timeout.
+    pub async fn abort(mut self) -> Result<()> {
+        self.map = None;
+        try_abort(self.client.rpc(), self.id()).await?;
+        self.ours = false;
+        Ok(())
+    }
+}
+
+impl Deref for PayloadMut {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.map.as_deref().unwrap_or_default()
+    }
+}
+
+impl DerefMut for PayloadMut {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.map.as_deref_mut().unwrap_or_default()
+    }
+}
+
+impl AsRef<[u8]> for PayloadMut {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl AsMut<[u8]> for PayloadMut {
+    fn as_mut(&mut self) -> &mut [u8] {
+        self
+    }
+}
+
+impl fmt::Debug for PayloadMut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PayloadMut").field("descriptor", &self.descriptor).finish_non_exhaustive()
+    }
+}
+
+impl Drop for PayloadMut {
+    fn drop(&mut self) {
+        // Unmapped first, so that the memory is free once it is deleted.
+        self.map = None;
+        if self.ours {
+            self.client.keeper().leave(Chore::Abort(self.descriptor.id));
+        }
+    }
+}
