@@ -30,6 +30,7 @@
 //! How a lease is taken and where bytes are opened is hidden behind these types: no caller sees the transport.
 
 mod address;
+pub mod blocking;
 mod client;
 mod descriptor;
 mod error;

@@ -143,3 +143,25 @@ async fn views_and_payloads_may_be_dropped_outside_the_runtime() {
     client.flush().await;
     fake.script(|script| assert_eq!((script.leases.len(), script.payloads.len()), (0, 1)));
 }
+
+#[test]
+fn a_blocking_program_leaves_no_lease_behind_when_it_drops_its_last_handle() {
+    let fake = Fake::start();
+    let client = payload_manager_client::blocking::Client::connect(fake.socket()).unwrap();
+    let mut payload = client.create(5).unwrap();
+    payload.copy_from_slice(b"hello");
+    let id = payload.commit().unwrap().id;
+    let (view, unfinished) = (client.read(id).unwrap(), client.create(5).unwrap());
+    drop(client);
+    assert_eq!(&*view, b"hello");
+    drop((view, unfinished));
+    fake.script(|script| assert_eq!((script.leases.len(), script.payloads.len()), (0, 1)));
+}
+
+#[tokio::test]
+async fn a_blocking_client_works_inside_a_runtime_too() {
+    let fake = Fake::start();
+    let client = payload_manager_client::blocking::Client::connect(fake.socket()).unwrap();
+    let id = client.create(5).unwrap().commit().unwrap().id;
+    assert_eq!(client.read(id).unwrap().len(), 5);
+}

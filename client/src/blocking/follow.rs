@@ -1,0 +1,77 @@
+//! Listings and subscriptions as iterators.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+
+use super::runtime::Connection;
+use crate::descriptor::Summary;
+use crate::error::Result;
+use crate::streams::StreamEntry;
+
+/// Payloads, newest first: [`Client::list`](super::Client::list). Asks for page after page, and ends after an error.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let daemon = daemon()?;
+/// # let client = payload_manager_client::blocking::Client::connect(daemon.socket())?;
+/// use payload_manager_client::ListOptions;
+/// use payload_manager_client::blocking::Payloads;
+///
+/// let payloads: Payloads = client.list(ListOptions::default());
+/// assert_eq!(payloads.count(), 0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "an iterator asks for nothing until it is used"]
+pub struct Payloads {
+    pub(super) payloads: crate::Payloads,
+    pub(super) connection: Arc<Connection>,
+}
+
+impl Iterator for Payloads {
+    type Item = Result<Summary>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.connection.wait(self.payloads.next())
+    }
+}
+
+/// Entries of a stream as they come: [`Client::subscribe`](super::Client::subscribe). `next` blocks until there is one;
+/// it has no end but an error.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let daemon = daemon()?;
+/// # let client = payload_manager_client::blocking::Client::connect(daemon.socket())?;
+/// # let id = client.create(4096)?.commit()?.id;
+/// use payload_manager_client::blocking::Subscription;
+/// use payload_manager_client::{Start, StreamName};
+///
+/// let frames = StreamName::new("", "frames")?;
+/// client.create_stream(&frames, Default::default())?;
+/// client.append(&frames, [id, id])?;
+/// let entries: Subscription = client.subscribe(&frames, Start::Beginning)?;
+/// for entry in entries.take(2) {
+///     assert_eq!(entry?.what.payload, id);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "a subscription that is dropped is over"]
+pub struct Subscription {
+    pub(super) entries: crate::Subscription,
+    pub(super) connection: Arc<Connection>,
+}
+
+impl Iterator for Subscription {
+    type Item = Result<StreamEntry>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.connection.wait(self.entries.next())
+    }
+}

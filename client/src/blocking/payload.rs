@@ -1,0 +1,266 @@
+//! Payloads for threads that may block: the async types, waited for.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::runtime::Connection;
+use crate::descriptor::{Descriptor, PayloadId};
+use crate::error::Result;
+
+/// The bytes of a payload that is not committed yet, to be filled in place: as [`crate::PayloadMut`], deleted when it is
+/// dropped without [`commit`](Self::commit).
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let daemon = daemon()?;
+/// # let client = payload_manager_client::blocking::Client::connect(daemon.socket())?;
+/// let mut payload = client.create(5)?;
+/// payload.copy_from_slice(b"hello");
+/// let id = payload.commit()?.id;
+/// # assert_eq!(&*client.read(id)?, b"hello");
+/// # Ok(())
+/// # }
+/// ```
+pub struct PayloadMut {
+    pub(super) payload: crate::PayloadMut,
+    pub(super) connection: Arc<Connection>,
+}
+
+impl PayloadMut {
+    /// The payload's name.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::blocking::Client::connect(daemon.socket())?;
+    /// let payload = client.create(1)?;
+    /// let id = payload.id();
+    /// assert_eq!(payload.commit()?.id, id);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn id(&self) -> PayloadId {
+        self.payload.id()
+    }
+
+    /// What the daemon allocated.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::blocking::Client::connect(daemon.socket())?;
+    /// assert_eq!(client.create(4096)?.descriptor().size, 4096);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn descriptor(&self) -> &Descriptor {
+        self.payload.descriptor()
+    }
+
+    /// Publishes the bytes, for good.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::blocking::Client::connect(daemon.socket())?;
+    /// println!("made {}", client.create(4096)?.commit()?.id);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`crate::PayloadMut::commit`].
+    pub fn commit(self) -> Result<Descriptor> {
+        self.connection.wait(self.payload.commit())
+    }
+
+    /// Gives the payload up and returns when it is deleted.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::blocking::Client::connect(daemon.socket())?;
+    /// client.create(4096)?.abort()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`crate::PayloadMut::abort`].
+    pub fn abort(self) -> Result<()> {
+        self.connection.wait(self.payload.abort())
+    }
+}
+
+impl Deref for PayloadMut {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.payload
+    }
+}
+
+impl DerefMut for PayloadMut {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.payload
+    }
+}
+
+impl AsRef<[u8]> for PayloadMut {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl AsMut<[u8]> for PayloadMut {
+    fn as_mut(&mut self) -> &mut [u8] {
+        self
+    }
+}
+
+impl fmt::Debug for PayloadMut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.payload.fmt(f)
+    }
+}
+
+/// The bytes of a committed payload, in place, kept there by a lease: as [`crate::PayloadView`], which says what holds
+/// when the lease is over.
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let daemon = daemon()?;
+/// # let client = payload_manager_client::blocking::Client::connect(daemon.socket())?;
+/// # let id = client.create(4096)?.commit()?.id;
+/// let view = client.read(id)?;
+/// assert!(view.iter().all(|byte| *byte == 0));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct PayloadView {
+    pub(super) view: crate::PayloadView,
+    pub(super) connection: Arc<Connection>,
+}
+
+impl PayloadView {
+    /// The payload as it was when it was leased.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::blocking::Client::connect(daemon.socket())?;
+    /// # let id = client.create(4096)?.commit()?.id;
+    /// assert_eq!(client.read(id)?.descriptor().id, id);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn descriptor(&self) -> &Descriptor {
+        self.view.descriptor()
+    }
+
+    /// Whether the lease still holds, as far as this process knows.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::blocking::Client::connect(daemon.socket())?;
+    /// # let id = client.create(4096)?.commit()?.id;
+    /// assert!(client.read(id)?.is_valid());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.view.is_valid()
+    }
+
+    /// How long the lease holds from now, unless it is renewed; zero when it is over.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::blocking::Client::connect(daemon.socket())?;
+    /// # let id = client.create(4096)?.commit()?.id;
+    /// assert!(!client.read(id)?.time_left().is_zero());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn time_left(&self) -> Duration {
+        self.view.time_left()
+    }
+
+    /// Renews the lease now; it is renewed by itself anyway.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::blocking::Client::connect(daemon.socket())?;
+    /// # let id = client.create(4096)?.commit()?.id;
+    /// client.read(id)?.renew()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`crate::PayloadView::renew`].
+    pub fn renew(&self) -> Result<()> {
+        self.connection.wait(self.view.renew())
+    }
+
+    /// Gives this view up; if it was the last of its clones, returns when the daemon has the lease back.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::blocking::Client::connect(daemon.socket())?;
+    /// # let id = client.create(4096)?.commit()?.id;
+    /// client.read(id)?.release()?;
+    /// client.delete(id)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`crate::PayloadView::release`].
+    pub fn release(self) -> Result<()> {
+        self.connection.wait(self.view.release())
+    }
+}
+
+impl Deref for PayloadView {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.view
+    }
+}
+
+impl AsRef<[u8]> for PayloadView {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl fmt::Debug for PayloadView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.view.fmt(f)
+    }
+}
