@@ -4,7 +4,6 @@
 //! for a tmpfs of the operator's own (one with huge pages, say). Every descriptor is close-on-exec and follows no link.
 //! Bytes can be read and written through the returned [`File`], `read_exact_at` and `write_all_at` included.
 
-use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -126,14 +125,14 @@ pub fn exists(name: &str) -> io::Result<bool> {
     path_of(name).map_err(invalid)?.try_exists()
 }
 
-/// The objects whose names begin with `prefix`, in no order.
+/// The objects whose names begin with `prefix`, in no order. A prefix that ends with a slash means all of that folder.
 ///
 /// # Errors
 /// The folder can't be read. What vanishes while we look is left out.
 pub fn list(prefix: &str) -> io::Result<Vec<Listed>> {
-    let path = path_of(prefix).map_err(invalid)?;
-    let (Some(folder), Some(start)) = (path.parent(), path.file_name().and_then(OsStr::to_str)) else {
-        return Ok(Vec::new());
+    let (folder, start) = match prefix.rsplit_once('/') {
+        None | Some(("", _)) => (Path::new(FOLDER), prefix.trim_start_matches('/')),
+        Some((folder, start)) => (Path::new(folder), start),
     };
     let mut found = Vec::new();
     for item in fs::read_dir(folder)? {

@@ -35,6 +35,8 @@ fn an_object_is_listed_until_it_is_unlinked() {
     assert!(!unlink(&names.name("a")).unwrap() && !exists(&names.name("a")).unwrap());
     assert_eq!(open(&names.name("a")).unwrap_err().kind(), io::ErrorKind::NotFound);
     assert_eq!(list(names.base()).unwrap().len(), 1);
+    assert!(list("/").unwrap().iter().any(|o| o.name == names.name("b")), "all of the folder");
+    assert_eq!(list("/nowhere at all/").unwrap_err().kind(), io::ErrorKind::NotFound);
 }
 
 #[test]

@@ -32,6 +32,12 @@ use crate::sync::Ordering;
 pub struct RecordIx(u32);
 
 impl RecordIx {
+    /// The record of that number, in use or not: asking about one that is not gets no answer.
+    #[must_use]
+    pub const fn new(number: u32) -> Self {
+        Self(number)
+    }
+
     /// The number.
     #[must_use]
     pub const fn get(self) -> u32 {
