@@ -1,3 +1,5 @@
+//! The directory as its daemon and its clients see it, one at a time and at once.
+
 use payload_manager_types::{PayloadState, Place, Tier, UnixMillis};
 
 use super::*;

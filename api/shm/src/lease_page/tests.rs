@@ -1,3 +1,5 @@
+//! Leases of RPC callers, with time as an argument.
+
 use super::*;
 use crate::testing::{Names, US, index};
 

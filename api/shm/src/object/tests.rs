@@ -1,3 +1,5 @@
+//! Objects of shared memory, and what can't be one.
+
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Records through their lives, across restarts, and damaged.
+
 use payload_manager_types::{
     BlockName, Checksum, EvictionPolicy, Place, Priority, Protection, SpillTarget, Tier, UnixMillis,
 };
