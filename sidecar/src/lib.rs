@@ -1,1 +1,21 @@
-//! sidecar
+//! The daemon of Payload Manager, as a library: its program, its demo and the tests are built from it.
+//!
+//! What it is made of and how data walks through it stands in `ARCHITECTURE.md`.
+
+pub mod app;
+pub mod archive;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod demo;
+pub mod engine;
+pub mod failpoint;
+mod grpc;
+pub use grpc::serve::ListenError;
+pub mod instance;
+mod log;
+pub mod pages;
+pub mod run;
+pub mod shutdown;
+pub mod testing;
+pub mod wipe;

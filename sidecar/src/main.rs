@@ -1,2 +1,18 @@
-//! daemon
-fn main() {}
+//! The program `payload-manager`: reads the command line and runs what it names.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use payload_manager::cli::{Cli, Command};
+use payload_manager::{demo, run, wipe};
+
+fn main() -> ExitCode {
+    let exit = match Cli::parse().command {
+        Command::Serve(flags) => run::serve(&flags.given),
+        Command::Config(args) => run::print_config(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::DemoPart(args) => demo::part(&args),
+        Command::Wipe(args) => wipe::run(&args),
+    };
+    exit.into()
+}

@@ -10,6 +10,9 @@ impl EntryIndex {
     /// One more than the highest index.
     pub const LIMIT: u32 = 1 << 24;
 
+    /// The last index, which no directory gives out: for blocks that no lease can name.
+    pub const NOBODY: Self = Self(Self::LIMIT - 1);
+
     /// The index, or `None` at [`Self::LIMIT`] and above.
     #[must_use]
     pub const fn new(index: u32) -> Option<Self> {

@@ -29,7 +29,13 @@ pub struct Retired {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
+    /// Leases name it.
     Held,
+    /// Leases name it, and its bytes are not what they should be: nobody wants it back.
+    Bad,
+    /// Its payload was deleted while its producer's commit was being carried out.
+    Sealing,
+    /// Handed out to be freed.
     Freeing,
 }
 
@@ -43,13 +49,27 @@ pub struct Backlog {
 }
 
 impl Backlog {
-    /// A block that leases still name.
+    /// A block that leases still name; its bytes are good.
     pub(crate) fn hold(&mut self, block: Retired) {
+        self.keep(block, Stage::Held);
+    }
+
+    /// A block that leases still name; its bytes are not.
+    pub(crate) fn hold_bad(&mut self, block: Retired) {
+        self.keep(block, Stage::Bad);
+    }
+
+    /// A block that a tier is busy sealing: it stays until [`Self::sealed`].
+    pub(crate) fn hold_sealing(&mut self, block: Retired) {
+        self.keep(block, Stage::Sealing);
+    }
+
+    fn keep(&mut self, block: Retired, stage: Stage) {
         if let Some(name) = block.block {
             self.by_name.insert(name, (block.id, block.tier));
         }
         self.held_bytes += block.size;
-        self.blocks.insert((block.id, block.tier), (block, Stage::Held));
+        self.put(block, stage);
     }
 
     /// A block that nobody names: it is being freed now.
@@ -57,7 +77,12 @@ impl Backlog {
         if let Some(bytes) = self.freeing.get_mut(block.tier.index()) {
             *bytes += block.size;
         }
-        self.blocks.insert((block.id, block.tier), (block, Stage::Freeing));
+        self.put(block, Stage::Freeing);
+    }
+
+    fn put(&mut self, block: Retired, stage: Stage) {
+        let before = self.blocks.insert((block.id, block.tier), (block, stage));
+        debug_assert!(before.is_none(), "{block:?} went out while {before:?} was on its way");
     }
 
     /// Bytes of a tier that nobody names and that will be free in a moment.
@@ -69,17 +94,35 @@ impl Backlog {
     /// The held block of that name.
     #[must_use]
     pub fn held(&self, name: BlockName) -> Option<Retired> {
-        let (block, stage) = self.blocks.get(self.by_name.get(&name)?)?;
-        (*stage == Stage::Held).then_some(*block)
+        self.blocks.get(self.by_name.get(&name)?).map(|(block, _)| *block)
     }
 
     /// The last lease on a held block is gone: it is being freed from here on.
     pub(crate) fn let_go(&mut self, name: BlockName) -> Option<Retired> {
         let block = self.held(name)?;
-        self.by_name.remove(&name);
-        self.held_bytes -= block.size;
+        self.unhold(&block);
         self.free(block);
         Some(block)
+    }
+
+    /// A commit of a deleted payload has come to an end: its blocks are being freed from here on.
+    pub(crate) fn sealed(&mut self, id: PayloadId) -> Vec<Retired> {
+        let of = self.blocks.range((id, Tier::Gpu)..=(id, Tier::Object));
+        let blocks: Vec<Retired> =
+            of.filter(|(_, (_, stage))| *stage == Stage::Sealing).map(|(_, (block, _))| *block).collect();
+        for block in &blocks {
+            self.unhold(block);
+            self.free(*block);
+        }
+        blocks
+    }
+
+    fn unhold(&mut self, block: &Retired) {
+        self.blocks.remove(&(block.id, block.tier));
+        if let Some(name) = block.block {
+            self.by_name.remove(&name);
+        }
+        self.held_bytes -= block.size;
     }
 
     /// The payload wants its copy in that tier back, and the bytes are still there.
@@ -88,21 +131,21 @@ impl Backlog {
         if stage != Stage::Held {
             return None;
         }
-        self.blocks.remove(&(id, tier));
-        if let Some(name) = block.block {
-            self.by_name.remove(&name);
-        }
-        self.held_bytes -= block.size;
+        self.unhold(&block);
         Some(block)
     }
 
-    /// The block is gone.
-    pub(crate) fn freed(&mut self, id: PayloadId, tier: Tier) -> Option<Retired> {
-        let (block, _) = self.blocks.remove(&(id, tier))?;
-        if let Some(bytes) = self.freeing.get_mut(tier.index()) {
+    /// The block is gone. Whether it was this one that was handed out: nothing is given back twice.
+    pub(crate) fn freed(&mut self, block: &Retired) -> bool {
+        let key = (block.id, block.tier);
+        if self.blocks.get(&key) != Some(&(*block, Stage::Freeing)) {
+            return false;
+        }
+        self.blocks.remove(&key);
+        if let Some(bytes) = self.freeing.get_mut(block.tier.index()) {
             *bytes -= block.size;
         }
-        Some(block)
+        true
     }
 
     /// Whether the payload's block in that tier is on its way out.

@@ -108,11 +108,21 @@ pub struct Renewed {
 
 /// The shared pages.
 pub trait Board {
-    /// Makes an entry for a payload.
+    /// Makes an entry for a payload; one that it has already is made to show this.
     ///
     /// # Errors
     /// [`Full`] when the directory is.
     fn insert(&mut self, face: &Face) -> Result<EntryIndex, Full>;
+
+    /// Makes an entry for a payload at the very index it had before, for a directory that is made anew while leases
+    /// live on. Whether that could be done; a board that can't makes another.
+    ///
+    /// # Errors
+    /// [`Full`] when the directory is.
+    fn insert_at(&mut self, index: EntryIndex, face: &Face) -> Result<bool, Full> {
+        let _ = (index, face);
+        Ok(false)
+    }
 
     /// Makes an entry show this from now on; ends with a sequentially consistent fence, so that a look at the lease
     /// pages afterwards sees every lease that was taken on what it showed before.

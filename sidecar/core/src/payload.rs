@@ -58,8 +58,8 @@ pub struct Payload {
     pub(crate) work: Work,
     /// Read since eviction last came by.
     pub(crate) visited: bool,
-    /// Which place in the eviction queue is its own; older ones are stale.
-    pub(crate) ticket: u64,
+    /// Its place in an eviction queue: whose queue, and which number there. Others are stale.
+    pub(crate) ticket: Option<(Tier, u64)>,
 }
 
 /// What a caller is shown.
@@ -86,7 +86,7 @@ impl Payload {
             last_generation: 0,
             work: Work::None,
             visited: false,
-            ticket: 0,
+            ticket: None,
         }
     }
 
@@ -118,6 +118,13 @@ impl Payload {
     /// DURABLE (promise: monotonic).
     fn held(&self) -> TierSet {
         self.missing.iter().fold(self.tiers(), TierSet::with)
+    }
+
+    /// These tiers should hold a copy and don't. Memory is owed only as long as nothing else is left: what has a slower
+    /// copy has simply been dropped from it.
+    pub(crate) fn miss(&mut self, missing: TierSet) {
+        let kept = self.tiers() != TierSet::EMPTY;
+        self.missing = missing.iter().filter(|t| self.copy(*t).is_none() && (t.is_durable() || !kept)).collect();
     }
 
     /// The fastest copy.
@@ -173,21 +180,36 @@ impl Payload {
         Descriptor { facts: self.facts(), state: self.state(), placement, copies: self.tiers() }
     }
 
+    /// The names of its copies, by [`Tier::index`].
+    pub(crate) fn generations(&self) -> [Generation; 4] {
+        self.copies.map(|c| c.map_or(0, |c| c.generation))
+    }
+
     /// What its entry shows; `None` if there is nothing to show a place of.
     #[must_use]
     pub fn face(&self) -> Option<Face> {
-        let (tier, copy) = self.fastest()?;
-        Some(Face {
+        self.fastest().map(|(tier, copy)| self.face_at(tier, copy.place, self.state()))
+    }
+
+    /// What its entry shows once no lease can be taken any more; bytes or not.
+    pub(crate) fn closed_face(&self) -> Face {
+        let (tier, place) =
+            self.fastest().map_or((self.facts.preferred, Place::OWN), |(tier, copy)| (tier, copy.place));
+        self.face_at(tier, place, PayloadState::Deleting)
+    }
+
+    fn face_at(&self, tier: Tier, place: Place, state: PayloadState) -> Face {
+        Face {
             id: self.id(),
             version: self.facts.version,
-            state: self.state(),
+            state,
             tier,
-            place: copy.place,
+            place,
             length: self.facts.size,
             expires: self.facts.expires,
-            generations: self.copies.map(|c| c.map_or(0, |c| c.generation)),
+            generations: self.generations(),
             last_generation: self.last_generation,
-        })
+        }
     }
 
     /// The record of its RAM block at `place`.

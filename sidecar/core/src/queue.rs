@@ -51,24 +51,22 @@ impl EvictionQueue {
     /// A place is nobody's any more.
     pub fn leave(&mut self, is_current: impl Fn(Ticket) -> bool) {
         self.stale += 1;
-        let len: usize = self.classes.iter().map(VecDeque::len).sum();
-        if self.stale > 64 && self.stale * 2 > len {
+        if self.stale > 64 && self.stale * 2 > self.len() {
             self.classes.iter_mut().for_each(|queue| queue.retain(|t| is_current(*t)));
             self.stale = 0;
         }
     }
 
-    /// Moves the hand over each class in turn, at most twice around it, until `look` has said [`Look::Victim`] and
-    /// `enough` is true. Victims keep their places.
-    pub fn sweep(&mut self, mut look: impl FnMut(Ticket) -> Look, mut enough: impl FnMut() -> bool) {
+    /// Moves the hand over each class in turn, at most twice around it, until `look` answers nothing: it has seen
+    /// enough. Victims keep their places.
+    pub fn sweep(&mut self, mut look: impl FnMut(Ticket) -> Option<Look>) {
         for queue in &mut self.classes {
             let mut victims = Vec::new();
             for _ in 0..queue.len() * 2 {
-                if enough() {
-                    break;
-                }
-                let Some(ticket) = queue.pop_front() else { break };
-                match look(ticket) {
+                let Some(ticket) = queue.front().copied() else { break };
+                let Some(found) = look(ticket) else { break };
+                queue.pop_front();
+                match found {
                     Look::Stale => self.stale = self.stale.saturating_sub(1),
                     Look::Spared | Look::Kept => queue.push_back(ticket),
                     Look::Victim => victims.push(ticket),
@@ -78,5 +76,17 @@ impl EvictionQueue {
                 queue.push_front(ticket);
             }
         }
+    }
+
+    /// Places, stale ones included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.classes.iter().map(VecDeque::len).sum()
+    }
+
+    /// Whether there is no place.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }

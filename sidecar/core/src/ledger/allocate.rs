@@ -1,10 +1,10 @@
 //! From nothing to committed: reserve, let the producer write, commit; or abort.
 
 use payload_manager_types::{
-    BlockName, Checksum, EvictionPolicy, PayloadId, Place, Priority, Protection, Tier, TierSet, UnixMillis,
+    BlockName, Checksum, EvictionPolicy, PayloadId, Place, Priority, Protection, Tier, TierSet, YEAR_9999_END,
 };
 
-use super::{Ledger, Now};
+use super::{Deletion, Ledger, Now};
 use crate::board::{BlockState, Board, Full, RecordIndex};
 use crate::facts::{Facts, Labels, Phase};
 use crate::payload::{Copy, Descriptor, Payload, Work};
@@ -97,7 +97,7 @@ impl<B: Board> Ledger<B> {
             copies: TierSet::EMPTY,
             created: now.wall,
             expires,
-            reclaim_at: now.wall.checked_add(request.reclaim_after_ms),
+            reclaim_at: Some(now.wall.checked_add(request.reclaim_after_ms).unwrap_or(YEAR_9999_END)),
             policy: request.policy,
             no_evict: request.no_evict || request.policy.priority == Priority::Never,
             protection: request.protection,
@@ -179,44 +179,44 @@ impl<B: Board> Ledger<B> {
         }
     }
 
-    /// The bytes could not be sealed: the payload is ALLOCATED as before.
-    pub fn abort_commit(&mut self, id: PayloadId) {
-        self.update(id, |p| p.work = Work::None);
+    /// The commit came to nothing, here or in [`Ledger::finish_commit`]: the payload is ALLOCATED as before. If it was
+    /// deleted meanwhile, its bytes were still being sealed then; they are handed out now: carry the deletion out once
+    /// more, row and all.
+    #[must_use = "a payload deleted during its commit is freed here or never"]
+    pub fn abort_commit(&mut self, id: PayloadId) -> Option<Deletion> {
+        if let Some(deletion) = self.unsealed.remove(&id) {
+            return Some(Deletion { free: self.backlog.sealed(id), ..deletion });
+        }
+        self.update(id, |p| p.work = if p.work == Work::Sealing { Work::None } else { p.work });
+        // It may have been due while the commit was under way.
+        self.set_timer(id);
+        None
     }
 
     /// The bytes are sealed: entry and record, and from here on the payload is committed (promise: survives-kill).
     ///
     /// # Errors
-    /// [`Refusal::NotFound`] if it was deleted meanwhile; [`Refusal::PayloadLimit`] if the directory is full, and then
-    /// it is ALLOCATED as before.
+    /// [`Refusal::NotFound`] if it was deleted meanwhile, [`Refusal::AlreadyCommitted`] if no commit was begun,
+    /// [`Refusal::PayloadLimit`] if the directory is full. Whichever it is, [`Ledger::abort_commit`] comes next.
     pub fn finish_commit(&mut self, id: PayloadId, checksum: Option<Checksum>, now: Now) -> Result<Committed, Refusal> {
-        self.payload(id, now)?;
-        let before = self.payloads.get(&id).map(|p| (p.facts.version, p.facts.reclaim_at));
+        let payload = self.payload(id, now)?;
+        if payload.work != Work::Sealing {
+            return Err(Refusal::AlreadyCommitted { id, state: payload.state() });
+        }
+        let before = payload.clone();
         self.update(id, |p| {
             p.work = Work::None;
             p.facts = Self::committed_row(&p.facts, checksum);
         });
         if let Err(Full { limit }) = self.enter(id) {
-            self.update(id, |p| {
-                p.facts.phase = Phase::Allocated;
-                if let Some((version, reclaim_at)) = before {
-                    (p.facts.version, p.facts.reclaim_at) = (version, reclaim_at);
-                }
-            });
+            self.update(id, |p| *p = before);
             return Err(Refusal::PayloadLimit { limit });
         }
-        if let Some((_, Some(at))) = before {
+        if let Some(at) = before.facts.reclaim_at {
             self.drop_timer(id, at);
         }
         self.enqueue(id);
         self.descriptor(id, now).map(|descriptor| Committed { descriptor })
-    }
-
-    /// Forgets the time of reclaim, unless the payload also expires at that very moment.
-    fn drop_timer(&mut self, id: PayloadId, at: UnixMillis) {
-        if self.payloads.get(&id).is_some_and(|p| p.facts.expires != Some(at)) {
-            self.timers.remove(&(at, id));
-        }
     }
 
     /// Record first, entry second: a crash in between leaves a record from which the entry is made again.

@@ -1,8 +1,9 @@
-//! The ways out: deleted, expired, abandoned.
+//! The way out of a payload: closed, looked at, taken out of everything. Its blocks' way out is in `blocks`.
 
-use payload_manager_types::{PayloadId, PayloadState, Tier, TierSet};
+use payload_manager_types::{PayloadId, Tier};
 
-use super::{Ledger, Now, retired, shown};
+use super::blocks::retired;
+use super::{Ledger, Now, shown};
 use crate::backlog::Retired;
 use crate::board::{BlockState, Board};
 use crate::facts::Facts;
@@ -10,7 +11,7 @@ use crate::payload::{Copy, Payload, Work};
 use crate::refusal::Refusal;
 
 /// A payload that nobody can find any more. Its row goes first, then [`Self::free`]; what leases keep comes later from
-/// [`Ledger::release`] and [`Ledger::expire_leases`].
+/// [`Ledger::release`] and [`Ledger::expire_leases`], what a commit under way keeps from [`Ledger::abort_commit`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deletion {
     /// What it was.
@@ -45,7 +46,7 @@ impl<B: Board> Ledger<B> {
                 return Err(Refusal::Leased { id, leases });
             }
         }
-        Ok(self.bury(id))
+        self.bury(id).ok_or(Refusal::NotFound { id })
     }
 
     /// Refuses what may not be deleted by a spill to VOID.
@@ -67,36 +68,12 @@ impl<B: Board> Ledger<B> {
         }
     }
 
-    /// Ends the payloads whose time has come: TTL, or an allocation that was abandoned. Leases run to their end.
-    pub fn end_due(&mut self, now: Now) -> Vec<Deletion> {
-        let mut ended = Vec::new();
-        while let Some(&(at, id)) = self.timers.first().filter(|(at, _)| *at <= now.wall) {
-            self.timers.remove(&(at, id));
-            let due = self.payloads.get(&id).is_some_and(|p| is_due(p, now));
-            if due {
-                self.close(id);
-                ended.push(self.bury(id));
-            }
-        }
-        ended
-    }
-
     /// Lets nobody take a lease any more.
     pub(super) fn close(&mut self, id: PayloadId) {
         let Some(payload) = self.payloads.get(&id) else { return };
         let Some(index) = payload.entry else { return };
-        let face = payload.face().unwrap_or(crate::board::Face {
-            id,
-            version: payload.facts.version,
-            state: PayloadState::Deleting,
-            tier: payload.facts.preferred,
-            place: payload_manager_types::Place::OWN,
-            length: payload.facts.size,
-            expires: payload.facts.expires,
-            generations: [0; 4],
-            last_generation: payload.last_generation,
-        });
-        self.board.publish(index, &crate::board::Face { state: PayloadState::Deleting, ..face });
+        let face = payload.closed_face();
+        self.board.publish(index, &face);
     }
 
     /// Live claims on any of its blocks.
@@ -108,40 +85,37 @@ impl<B: Board> Ledger<B> {
     }
 
     /// Takes a closed payload out of everything; records say DELETING before anything else happens.
-    fn bury(&mut self, id: PayloadId) -> Deletion {
-        let Some(payload) = self.payloads.remove(&id) else {
-            unreachable!("payload {id} was there under the same lock")
-        };
+    pub(super) fn bury(&mut self, id: PayloadId) -> Option<Deletion> {
+        let payload = self.payloads.remove(&id)?;
         self.unlist(shown(&payload), (payload.facts.created, id), payload.facts.size);
         self.clear_timers(&payload);
+        self.leave_queue(payload.ticket);
         let copies: Vec<(Tier, Copy)> =
             Tier::ALL.into_iter().filter_map(|t| payload.copy(t).map(|c| (t, *c))).collect();
         for (_, copy) in &copies {
             self.mark_record(copy, BlockState::Deleting);
         }
-        let mut blocks: Vec<Retired> = copies.iter().map(|(tier, copy)| retired(&payload, *tier, copy)).collect();
+        let blocks: Vec<Retired> = copies.iter().map(|(tier, copy)| retired(&payload, *tier, copy)).collect();
         // Files that wait for leases from before are doomed already; saying so again does no harm.
         let waiting = self.backlog.of(id).filter(|b| b.tier.is_durable()).copied();
         let files = blocks.iter().filter(|b| b.tier.is_durable()).copied().chain(waiting).chain(in_flight(&payload));
+        let facts = payload.facts();
         let files = files.collect();
-        blocks.retain(|b| !self.backlog.contains(id, b.tier));
+        // A commit under way may have written its row already.
+        let durable = (payload.is_committed() || payload.work == Work::Sealing) && facts.copies.any_durable();
+        let mut deletion = Deletion { facts, durable, files, free: Vec::new() };
         if let Some(index) = payload.entry {
             self.graves.insert(id, index);
         }
-        let free = self.retire(blocks);
-        if self.backlog.of(id).next().is_none()
-            && let Some(index) = self.graves.remove(&id)
-        {
-            self.board.remove(index);
+        if payload.work == Work::Sealing {
+            blocks.into_iter().for_each(|block| self.backlog.hold_sealing(block));
+            self.unsealed.insert(id, deletion.clone());
+        } else {
+            deletion.free = self.retire(blocks);
         }
-        let held: TierSet = payload.facts().copies;
-        Deletion { durable: payload.is_committed() && held.any_durable(), facts: payload.facts(), files, free }
+        self.close_grave(id);
+        Some(deletion)
     }
-}
-
-fn is_due(payload: &Payload, now: Now) -> bool {
-    let abandoned = payload.facts.reclaim_at.is_some_and(|at| at <= now.wall) && payload.work == Work::None;
-    payload.is_expired(now.wall) || (!payload.is_committed() && abandoned)
 }
 
 /// The file that a transfer is writing, which nobody has a lease on.

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use payload_manager_types::{PayloadId, SpillTarget, Tier};
+use payload_manager_types::{BlockName, EntryIndex, PayloadId, SpillTarget, Tier};
 
 use super::{Begun, Deletion, Dropped, Ledger, Now, Ticket};
 use crate::board::Board;
@@ -55,7 +55,7 @@ impl<B: Board> Ledger<B> {
             return Ok(Room::Wait);
         }
         let victims = self.victims(tier, need - leaving, now).ok_or_else(|| budget.full(bytes))?;
-        let steps: Vec<Step> = victims.into_iter().filter_map(|id| self.evict(id, tier, now)).collect();
+        let steps: Vec<Step> = victims.into_iter().filter_map(|pick| self.evict(pick, now)).collect();
         if steps.is_empty() {
             return if leaving > 0 { Ok(Room::Wait) } else { Err(budget.full(bytes)) };
         }
@@ -63,70 +63,98 @@ impl<B: Board> Ledger<B> {
     }
 
     /// Payloads that may go and are `need` bytes together, or `None` if there are not so many.
-    fn victims(&mut self, tier: Tier, need: u64, now: Now) -> Option<Vec<PayloadId>> {
-        let mut held = HashSet::new();
+    ///
+    /// Who is leased is found by looking through the lease pages, for many at once: each look is at twice as many.
+    fn victims(&mut self, tier: Tier, need: u64, now: Now) -> Option<Vec<Pick>> {
+        let mut leased = HashSet::new();
+        let mut at_least = 1;
         loop {
-            let picked = self.candidates(tier, need, &held, now);
-            let names: Vec<_> = picked.iter().filter_map(|(id, _)| self.block_name(*id, tier)).collect();
-            let holders = self.board.holders(&names);
-            let leased: Vec<PayloadId> =
-                picked.iter().zip(holders).filter(|(_, h)| h.pinning > 0).map(|((id, _), _)| *id).collect();
-            if leased.is_empty() {
-                let total: u64 = picked.iter().map(|(_, size)| size).sum();
-                return (total >= need).then(|| picked.into_iter().map(|(id, _)| id).collect());
+            let picked = self.candidates(&Hunt { tier, need, at_least, leased: &leased, now });
+            let found = self.leased(&picked, tier);
+            let mut left = need;
+            let mut victims = Vec::new();
+            for pick in picked.iter().filter(|p| !found.contains(&p.id)) {
+                if left == 0 {
+                    break;
+                }
+                left = left.saturating_sub(pick.size);
+                victims.push(*pick);
             }
-            held.extend(leased);
+            if left == 0 {
+                return Some(victims);
+            }
+            if found.is_empty() {
+                return None;
+            }
+            at_least = picked.len() * 2;
+            leased.extend(found);
         }
     }
 
-    fn candidates(&mut self, tier: Tier, need: u64, held: &HashSet<PayloadId>, now: Now) -> Vec<(PayloadId, u64)> {
-        let mut queue = std::mem::take(match self.queues.get_mut(tier.index()) {
-            Some(queue) => queue,
-            None => return Vec::new(),
+    /// Those that a lease keeps: a lease on the block in this tier or, for who would be deleted, on any.
+    fn leased(&mut self, picked: &[Pick], tier: Tier) -> HashSet<PayloadId> {
+        let named: Vec<(Pick, BlockName)> =
+            picked.iter().filter_map(|p| self.block_name(p.id, tier).map(|name| (*p, name))).collect();
+        let names: Vec<BlockName> = named.iter().map(|(_, name)| *name).collect();
+        let held = named.iter().zip(self.board.holders(&names)).filter(|(_, h)| h.pinning > 0);
+        let mut leased: HashSet<PayloadId> = held.map(|((pick, _), _)| pick.id).collect();
+        let doomed: Vec<(Pick, BlockName)> = named.into_iter().filter(|(p, _)| p.to == SpillTarget::Void).collect();
+        let entries: Vec<EntryIndex> = doomed.iter().map(|(_, name)| name.index).collect();
+        if !entries.is_empty() {
+            let counts = self.board.live_leases(&entries);
+            leased.extend(doomed.iter().zip(counts).filter(|(_, n)| *n > 0).map(|((pick, _), _)| pick.id));
+        }
+        leased
+    }
+
+    /// The first in the queue that may go unless a lease keeps them: enough bytes, and enough of them.
+    fn candidates(&mut self, hunt: &Hunt<'_>) -> Vec<Pick> {
+        let Some(queue) = self.queues.get_mut(hunt.tier.index()) else { return Vec::new() };
+        let mut queue = std::mem::take(queue);
+        // What each tier can still take, less what goes there by this very plan.
+        let mut room = self.budgets.map(|b| b.map(|b| b.free()));
+        let (mut picked, mut bytes) = (Vec::new(), 0u64);
+        queue.sweep(|place| {
+            if bytes >= hunt.need && picked.len() >= hunt.at_least {
+                return None;
+            }
+            let (look, pick) = self.look(place, hunt, &mut room);
+            bytes = bytes.saturating_add(pick.map_or(0, |p| p.size));
+            picked.extend(pick);
+            Some(look)
         });
-        let mut picked: Vec<(PayloadId, u64)> = Vec::new();
-        let total = std::cell::Cell::new(0u64);
-        queue.sweep(
-            |place| {
-                let look = self.look(place, tier, held, now);
-                if look == Look::Victim
-                    && let Some(payload) = self.payloads.get(&place.id)
-                {
-                    picked.push((place.id, payload.facts.size));
-                    total.set(total.get() + payload.facts.size);
-                }
-                look
-            },
-            || total.get() >= need,
-        );
-        if let Some(slot) = self.queues.get_mut(tier.index()) {
+        if let Some(slot) = self.queues.get_mut(hunt.tier.index()) {
             *slot = queue;
         }
         picked
     }
 
-    fn look(&mut self, place: Place, tier: Tier, held: &HashSet<PayloadId>, now: Now) -> Look {
-        let Some(payload) = self.payloads.get_mut(&place.id).filter(|p| p.ticket == place.number) else {
-            return Look::Stale;
+    fn look(&mut self, place: Place, hunt: &Hunt<'_>, room: &mut Rooms) -> (Look, Option<Pick>) {
+        let here = Some((hunt.tier, place.number));
+        let Some(payload) = self.payloads.get_mut(&place.id).filter(|p| p.ticket == here) else {
+            return (Look::Stale, None);
         };
-        if payload.fastest().map(|(t, _)| t) != Some(tier) {
-            return Look::Stale;
+        let stays = hunt.leased.contains(&place.id) || payload.work != Work::None || payload.is_pinned(hunt.now.wall);
+        let size = payload.facts.size;
+        let free = |to: Tier| room.get(to.index()).copied().flatten();
+        let fits = |to: Tier| free(to).is_some_and(|free| size <= free) && !self.backlog.contains(place.id, to);
+        let Some(to) = way_out(payload, hunt.tier, fits).filter(|_| !stays) else { return (Look::Kept, None) };
+        if std::mem::take(&mut payload.visited) {
+            return (Look::Spared, None);
         }
-        let kept = held.contains(&place.id)
-            || payload.work != Work::None
-            || payload.is_pinned(now.wall)
-            || way_out(payload, tier, |t| self.budgets.get(t.index()).is_some_and(Option::is_some)).is_none();
-        if kept {
-            return Look::Kept;
+        if let SpillTarget::Tier(to) = to
+            && payload.copy(to).is_none()
+            && let Some(Some(free)) = room.get_mut(to.index())
+        {
+            *free -= size;
         }
-        if std::mem::take(&mut payload.visited) { Look::Spared } else { Look::Victim }
+        (Look::Victim, Some(Pick { id: place.id, size, to }))
     }
 
-    fn evict(&mut self, id: PayloadId, tier: Tier, now: Now) -> Option<Step> {
-        let payload = self.payloads.get(&id)?;
-        match way_out(payload, tier, |t| self.budgets.get(t.index()).is_some_and(Option::is_some))? {
-            SpillTarget::Void => self.delete(id, false, now).ok().map(Step::Deleted),
-            SpillTarget::Tier(to) => match self.spill(id, to, now).ok()? {
+    fn evict(&mut self, pick: Pick, now: Now) -> Option<Step> {
+        match pick.to {
+            SpillTarget::Void => self.delete(pick.id, false, now).ok().map(Step::Deleted),
+            SpillTarget::Tier(to) => match self.spill(pick.id, to, now).ok()? {
                 Begun::Copy(ticket) => Some(Step::Copy(ticket)),
                 Begun::Dropped(dropped) => Some(Step::Dropped(dropped)),
                 Begun::There(_) | Begun::Busy => None,
@@ -135,15 +163,41 @@ impl<B: Board> Ledger<B> {
     }
 }
 
-/// Where a payload may go when it leaves `tier`: to a slower copy it already has, or where its policy sends it.
-fn way_out(payload: &Payload, tier: Tier, configured: impl Fn(Tier) -> bool) -> Option<SpillTarget> {
+/// What each tier can take, by [`Tier::index`].
+type Rooms = [Option<u64>; 4];
+
+/// What is looked for.
+struct Hunt<'a> {
+    /// Where.
+    tier: Tier,
+    /// How many bytes.
+    need: u64,
+    /// How many payloads, at least.
+    at_least: usize,
+    /// Known to be kept by a lease.
+    leased: &'a HashSet<PayloadId>,
+    now: Now,
+}
+
+/// Who may go.
+#[derive(Debug, Clone, Copy)]
+struct Pick {
+    id: PayloadId,
+    size: u64,
+    to: SpillTarget,
+}
+
+/// Where a payload may go when it leaves `tier`: to a slower copy it already has, or where its policy sends it if it
+/// `fits` there. What must be durable first goes nowhere else.
+fn way_out(payload: &Payload, tier: Tier, fits: impl Fn(Tier) -> bool) -> Option<SpillTarget> {
     let policy = payload.facts.policy;
-    let allowed = |to: Tier| to > tier && policy.min_residency.is_none_or(|floor| to.is_at_least(floor));
+    let safe = |to: Tier| !policy.require_durable || to.is_durable() || payload.tiers().any_durable();
+    let allowed = |to: Tier| to > tier && policy.min_residency.is_none_or(|floor| to.is_at_least(floor)) && safe(to);
     if let Some(twin) = payload.tiers().iter().find(|t| allowed(*t)) {
-        return (!policy.require_durable || payload.tiers().any_durable()).then_some(SpillTarget::Tier(twin));
+        return Some(SpillTarget::Tier(twin));
     }
     match policy.target() {
-        SpillTarget::Tier(to) => (allowed(to) && configured(to)).then_some(SpillTarget::Tier(to)),
+        SpillTarget::Tier(to) => (allowed(to) && fits(to)).then_some(SpillTarget::Tier(to)),
         SpillTarget::Void => (!policy.require_durable && policy.min_residency.is_none()).then_some(SpillTarget::Void),
     }
 }

@@ -26,6 +26,8 @@ pub struct Grant {
     pub lease: LeaseId,
     /// When it runs out, on the wall clock.
     pub expires: UnixMillis,
+    /// In how many milliseconds that is.
+    pub lasts_ms: u64,
     /// What it is on.
     pub descriptor: Descriptor,
 }
@@ -66,12 +68,12 @@ impl<B: Board> Ledger<B> {
         }
         let block = self.block_name(id, have).ok_or(Refusal::BytesLost { id })?;
         let ms = self.duration(request.duration_ms);
-        let deadline = LeaseDeadline(now.monotonic + ms);
+        let deadline = LeaseDeadline(now.monotonic.saturating_add(ms));
         let lease = self.board.grant(block, deadline).map_err(|Full { limit }| Refusal::LeaseLimit { limit })?;
         let Some(payload) = self.payloads.get_mut(&id) else { return Err(Refusal::NotFound { id }) };
         payload.visited = true;
-        let expires = UnixMillis(now.wall.0 + ms);
-        Ok(Acquired::Granted(Box::new(Grant { lease, expires, descriptor: payload.descriptor() })))
+        let expires = UnixMillis(now.wall.0.saturating_add(ms));
+        Ok(Acquired::Granted(Box::new(Grant { lease, expires, lasts_ms: ms, descriptor: payload.descriptor() })))
     }
 
     /// Gives a lease back; one that is over or never was is fine. Blocks that only it kept are handed out to be freed.
@@ -87,14 +89,20 @@ impl<B: Board> Ledger<B> {
     /// # Errors
     /// [`Refusal::LeaseOver`].
     pub fn renew(&mut self, lease: LeaseId, duration_ms: u64, now: Now) -> Result<UnixMillis, Refusal> {
-        let deadline = LeaseDeadline(now.monotonic + self.duration(duration_ms));
+        let deadline = LeaseDeadline(now.monotonic.saturating_add(self.duration(duration_ms)));
         let renewed = self.board.renew(lease, deadline).ok_or(Refusal::LeaseOver)?;
-        Ok(UnixMillis(now.wall.0 + renewed.deadline.0.saturating_sub(now.monotonic)))
+        Ok(UnixMillis(now.wall.0.saturating_add(renewed.deadline.0.saturating_sub(now.monotonic))))
     }
 
     /// Ends the leases whose time has come; blocks that only they kept are handed out to be freed.
     pub fn expire_leases(&mut self, now: Now) -> Vec<Retired> {
         let blocks = self.board.expire(LeaseDeadline(now.monotonic));
         self.let_go(blocks)
+    }
+
+    /// Looks for blocks whose leases were given back without a word: a client does that by itself, in its own page.
+    pub fn sweep_backlog(&mut self) -> Vec<Retired> {
+        let names = self.backlog.held_names();
+        self.let_go(names)
     }
 }

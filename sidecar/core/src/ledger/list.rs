@@ -1,8 +1,10 @@
 //! Listing: newest first, stable while payloads come and go, constant work a row.
 
+use std::collections::BTreeSet;
+
 use payload_manager_types::{EntryIndex, PayloadId, Tier, UnixMillis};
 
-use super::{Age, Ledger, Now};
+use super::{Age, Ledger, Now, shown};
 use crate::board::Board;
 use crate::payload::Payload;
 
@@ -36,10 +38,22 @@ pub struct Page {
 }
 
 impl<B: Board> Ledger<B> {
+    /// One payload as a listing shows it.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`](crate::Refusal::NotFound).
+    pub fn summary(&mut self, id: PayloadId, now: Now) -> Result<Summary, crate::Refusal> {
+        let payload = self.payload(id, now)?;
+        let (descriptor, entry) = (payload.descriptor(), payload.entry);
+        let leases = self.board.live_leases(entry.as_slice()).into_iter().sum();
+        Ok(Summary { descriptor, leases })
+    }
+
     /// A page of what is in `tier` (by fastest copy), or of everything.
     pub fn page(&mut self, tier: Option<Tier>, size: usize, after: Option<Cursor>, now: Now) -> Page {
         let slots: Vec<usize> = tier.map_or_else(|| (0..self.listed.len()).collect(), |t| vec![t.index()]);
-        let total = slots.iter().filter_map(|s| self.listed.get(*s)).map(|l| l.len() as u64).sum();
+        let listed: u64 = slots.iter().filter_map(|s| self.listed.get(*s)).map(|l| l.len() as u64).sum();
+        let total = listed - self.expired(&slots, now);
         let (ages, more) = self.ages(&slots, size, after, now);
         let entries: Vec<Option<EntryIndex>> =
             ages.iter().map(|(_, id)| self.payloads.get(id).and_then(|p| p.entry)).collect();
@@ -54,6 +68,15 @@ impl<B: Board> Ledger<B> {
             .collect();
         let next = ages.last().filter(|_| more).map(|&(created, id)| Cursor { created, id });
         Page { rows, next, total }
+    }
+
+    /// How many in these lists have reached the end of their time and wait to be swept: a handful at most.
+    fn expired(&self, slots: &[usize], now: Now) -> u64 {
+        let due = self.timers.iter().take_while(|(at, _)| *at <= now.wall).map(|(_, id)| id);
+        let hidden: BTreeSet<&PayloadId> = due
+            .filter(|id| self.payloads.get(*id).is_some_and(|p| p.is_expired(now.wall) && slots.contains(&shown(p))))
+            .collect();
+        hidden.len() as u64
     }
 
     /// The next `size` rows of these lists merged, and whether there are more.

@@ -4,20 +4,23 @@
 //! next or a [`Refusal`], and a refusal changes nothing. Work that takes time (making space, copying, syncing) is handed
 //! out as a licence ([`Allocation`], [`Ticket`], [`Retired`]) that the shell brings back, done or not, exactly once.
 //!
-//! One file a verb: `allocate` (allocate, commit, abort), `lease`, `transfer` (promote, spill), `evict`, `delete`
-//! (delete, expiry), `list`, `recover`.
+//! One file a verb: `allocate` (allocate, commit, abort), `lease`, `transfer` (promote, spill), `evict`, `pin`, `delete`,
+//! `time` (expiry), `list`, `recover`; and `blocks`, the way out of every block.
 
 mod allocate;
+mod blocks;
 mod delete;
 mod evict;
 mod lease;
 mod list;
+mod pin;
 mod recover;
+mod time;
 mod transfer;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use payload_manager_types::{BlockName, EntryIndex, PayloadId, Priority, Tier, UnixMillis};
+use payload_manager_types::{EntryIndex, PayloadId, Priority, Tier, UnixMillis};
 
 pub use allocate::{AllocateRequest, Allocation, Committed};
 pub use delete::Deletion;
@@ -27,11 +30,11 @@ pub use list::{Cursor, Page, Summary};
 pub use recover::{Adopted, RamBlock};
 pub use transfer::{Begun, Dropped, Outcome, Ticket};
 
-use crate::backlog::{Backlog, Retired};
+use crate::backlog::Backlog;
 use crate::board::Board;
 use crate::budget::Budget;
 use crate::facts::Phase;
-use crate::payload::{Copy, Descriptor, Payload};
+use crate::payload::{Descriptor, Payload};
 use crate::queue::EvictionQueue;
 use crate::refusal::Refusal;
 
@@ -101,6 +104,10 @@ pub struct Ledger<B> {
     backlog: Backlog,
     /// Entries of deleted payloads that wait for their last block.
     graves: HashMap<PayloadId, EntryIndex>,
+    /// Payloads deleted while their commit was being carried out; what is left to do once that has come to an end.
+    unsealed: HashMap<PayloadId, Deletion>,
+    /// Entries that start-up has found an owner for.
+    owned: HashSet<EntryIndex>,
     next_transfer: u64,
     /// Bytes of each tier that a spill under way is about to take out of it.
     leaving: [u64; 4],
@@ -125,6 +132,8 @@ impl<B: Board> Ledger<B> {
             queues: Default::default(),
             backlog: Backlog::default(),
             graves: HashMap::new(),
+            unsealed: HashMap::new(),
+            owned: HashSet::new(),
             next_transfer: 0,
             leaving: [0; 4],
             unborn: 0,
@@ -249,102 +258,25 @@ impl<B: Board> Ledger<B> {
         }
     }
 
-    /// Gives the payload a place in the eviction queue of its fastest tier, in place of the one it had.
+    /// Sees to it that the payload stands in the eviction queue of its fastest tier. Where it does, it keeps its place.
     fn enqueue(&mut self, id: PayloadId) {
         let Some(payload) = self.payloads.get_mut(&id) else { return };
-        let had = std::mem::take(&mut payload.ticket);
-        let Some(tier) = payload.fastest().map(|(tier, _)| tier) else { return };
+        let tier = payload.fastest().map(|(tier, _)| tier).filter(|_| payload.is_committed());
+        if tier == payload.ticket.map(|(tier, _)| tier) {
+            return;
+        }
         let class = if payload.facts.no_evict { Priority::Never } else { payload.facts.policy.priority };
-        if !payload.is_committed() {
-            return;
-        }
-        let Some(queue) = self.queues.get_mut(tier.index()) else { return };
-        payload.ticket = queue.join(id, class).unwrap_or(0);
-        if had != 0 {
-            let payloads = &self.payloads;
-            self.queues.iter_mut().for_each(|q| q.leave(|t| payloads.get(&t.id).is_some_and(|p| p.ticket == t.number)));
-        }
+        let number = tier.and_then(|t| self.queues.get_mut(t.index())).and_then(|queue| queue.join(id, class));
+        let had = std::mem::replace(&mut payload.ticket, tier.zip(number));
+        self.leave_queue(had);
     }
 
-    /// A name for a new block of the payload, unlike those of its blocks that are still there.
-    fn next_generation(&mut self, id: PayloadId) -> u8 {
-        let Some(payload) = self.payloads.get_mut(&id) else { return 0 };
-        let taken = |g: u8| {
-            payload.copies.iter().flatten().any(|c| c.generation == g)
-                || self.backlog.of(id).any(|r| r.block.is_some_and(|b| b.generation == g))
-        };
-        let mut next = payload.last_generation;
-        loop {
-            next = next.wrapping_add(1);
-            if next != 0 && !taken(next) {
-                break;
-            }
-        }
-        payload.last_generation = next;
-        next
-    }
-
-    /// Blocks that nobody can find any more: those that no lease names are handed out to be freed, the others wait.
-    fn retire(&mut self, blocks: Vec<Retired>) -> Vec<Retired> {
-        let names: Vec<BlockName> = blocks.iter().filter_map(|b| b.block).collect();
-        let mut holders = self.board.holders(&names).into_iter();
-        let mut free = Vec::new();
-        for block in blocks {
-            let pinning = block.block.and_then(|_| holders.next()).map_or(0, |h| h.pinning);
-            if pinning > 0 {
-                self.backlog.hold(block);
-            } else {
-                self.backlog.free(block);
-                free.push(block);
-            }
-        }
-        free
-    }
-
-    /// The names in `names` whose last lease is gone: their blocks, to be freed.
-    fn let_go(&mut self, mut names: Vec<BlockName>) -> Vec<Retired> {
-        names.retain(|n| self.backlog.held(*n).is_some());
-        names.sort_unstable();
-        names.dedup();
-        if names.is_empty() {
-            return Vec::new();
-        }
-        let holders = self.board.holders(&names);
-        let gone = names.into_iter().zip(holders).filter(|(_, h)| h.pinning == 0);
-        gone.filter_map(|(name, _)| self.backlog.let_go(name)).collect()
-    }
-
-    /// A block that was handed out to be freed is gone: its bytes can be given out again (promise: no-leak).
-    pub fn freed(&mut self, block: &Retired) {
-        if self.backlog.freed(block.id, block.tier).is_none() {
-            return;
-        }
-        self.release_budget(block.tier, block.size);
-        if let Some(record) = block.record {
-            self.board.free_record(record);
-        }
-        if self.backlog.of(block.id).next().is_none()
-            && let Some(index) = self.graves.remove(&block.id)
-        {
-            self.board.remove(index);
-        }
-    }
-
-    /// When the ledger next wants [`Self::end_due`] to be called, if it does.
-    pub fn next_timer(&self) -> Option<UnixMillis> {
-        self.timers.first().map(|(at, _)| *at)
-    }
-
-    fn set_timer(&mut self, id: PayloadId) {
-        let Some(payload) = self.payloads.get(&id) else { return };
-        for at in [payload.facts.expires, payload.facts.reclaim_at].into_iter().flatten() {
-            self.timers.insert((at, id));
-        }
-    }
-
-    fn clear_timers(&mut self, payload: &Payload) {
-        for at in [payload.facts.expires, payload.facts.reclaim_at].into_iter().flatten() {
-            self.timers.remove(&(at, payload.id()));
+    /// A place in an eviction queue is nobody's any more.
+    fn leave_queue(&mut self, had: Option<(Tier, u64)>) {
+        let Some((tier, _)) = had else { return };
+        let payloads = &self.payloads;
+        if let Some(queue) = self.queues.get_mut(tier.index()) {
+            queue.leave(|t| payloads.get(&t.id).is_some_and(|p| p.ticket == Some((tier, t.number))));
         }
     }
 }
@@ -352,16 +284,4 @@ impl<B: Board> Ledger<B> {
 /// In which list a payload stands.
 fn shown(payload: &Payload) -> usize {
     payload.fastest().map_or(4, |(tier, _)| tier.index())
-}
-
-/// The block of a copy, on its way out.
-fn retired(payload: &Payload, tier: Tier, copy: &Copy) -> Retired {
-    Retired {
-        id: payload.id(),
-        tier,
-        place: copy.place,
-        size: payload.facts.size,
-        block: payload.entry.map(|index| BlockName { index, generation: copy.generation }),
-        record: copy.record,
-    }
 }

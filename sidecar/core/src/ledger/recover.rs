@@ -2,7 +2,7 @@
 
 use payload_manager_types::{BlockName, EntryIndex, Generation, PayloadId, Place, Tier, TierSet};
 
-use super::{Ledger, Now};
+use super::{Deletion, Ledger, Now};
 use crate::backlog::Retired;
 use crate::board::{Board, Full, RecordIndex};
 use crate::facts::{Facts, Phase};
@@ -33,51 +33,31 @@ pub struct Adopted {
 }
 
 impl<B: Board> Ledger<B> {
-    /// Takes a payload in. Its entry, if it had one, is kept: leases name it (promise: survives-kill).
+    /// Takes a payload in. Its entry, if it had one, is kept: leases name it (promise: survives-kill). All payloads come
+    /// before the first [`Self::adopt_retired`].
     ///
     /// # Errors
-    /// [`Full`] if the directory has no room for it.
+    /// [`Full`] if the directory has no room for it: it is there, and no lease can be taken on it.
     pub fn adopt(&mut self, adopted: Adopted) -> Result<(), Full> {
-        let Adopted { facts, ram, found, entry } = adopted;
-        let (id, size, committed) = (facts.id, facts.size, facts.phase == Phase::Committed);
-        let held = facts.copies;
-        let mut payload = Payload::new(facts);
-        let generations = match entry {
-            Some((index, generations, last)) => {
-                payload.entry = Some(index);
-                payload.last_generation = last;
-                generations
-            }
-            None => [0; 4],
-        };
-        for tier in found.iter() {
-            let generation = generations.get(tier.index()).copied().unwrap_or(0);
-            payload.set_copy(tier, Some(Copy { place: Place::OWN, generation, record: None }));
-        }
-        if let Some(ram) = ram {
-            let generation = ram.block.map_or(0, |b| b.generation);
-            payload.entry = payload.entry.or(ram.block.map(|b| b.index));
-            payload.set_copy(Tier::Ram, Some(Copy { place: ram.place, generation, record: Some(ram.record) }));
-        }
-        let tiers = payload.tiers();
-        payload.missing = held.iter().filter(|t| !tiers.contains(*t)).collect();
-        // RAM is never owed: what has a slower copy has simply been dropped from it.
-        if !tiers.iter().all(|t| t == Tier::Ram) {
-            payload.missing = payload.missing.without(Tier::Ram);
-        }
-        for tier in tiers.iter() {
+        let (id, size) = (adopted.facts.id, adopted.facts.size);
+        let (entry, named) = (adopted.entry, adopted.ram.and_then(|ram| ram.block));
+        let payload = gather(adopted);
+        for tier in payload.tiers().iter() {
             if let Ok(budget) = self.budget(tier) {
                 budget.adopt(size);
             }
         }
+        let committed = payload.is_committed();
         self.list(super::shown(&payload), (payload.facts.created, id), size);
         self.payloads.insert(id, payload);
         self.set_timer(id);
-        if committed { self.appear(id) } else { Ok(()) }
+        let done = if committed { self.appear(id, entry.map(|(_, shown, _)| shown), named) } else { Ok(()) };
+        self.owned.extend(self.payloads.get(&id).and_then(|p| p.entry));
+        done
     }
 
     /// Gives an adopted payload its names and shows it.
-    fn appear(&mut self, id: PayloadId) -> Result<(), Full> {
+    fn appear(&mut self, id: PayloadId, shown: Option<[Generation; 4]>, named: Option<BlockName>) -> Result<(), Full> {
         for tier in Tier::ALL {
             let unnamed = self.payloads.get(&id).and_then(|p| p.copy(tier)).is_some_and(|c| c.generation == 0);
             if unnamed {
@@ -88,18 +68,31 @@ impl<B: Board> Ledger<B> {
                 });
             }
         }
-        let Some(payload) = self.payloads.get(&id) else { return Ok(()) };
-        match (payload.entry, payload.face()) {
-            (Some(index), Some(face)) => self.board.publish(index, &face),
-            (Some(_), None) => self.close(id),
-            (None, Some(face)) => {
-                let index = self.board.insert(&face)?;
-                self.update(id, |p| p.entry = Some(index));
-            }
-            (None, None) => {}
-        }
+        // A crash came between a change and its showing, or took a copy: who looked before sees another version now
+        // (promise: monotonic).
+        self.update(id, |p| p.facts.version += u64::from(shown.is_some_and(|shown| shown != p.generations())));
+        self.enter_again(id, named)?;
         self.relive(id);
         self.enqueue(id);
+        Ok(())
+    }
+
+    /// The entry it had; or one where its block's name says it was, because leases may still name that; or any.
+    fn enter_again(&mut self, id: PayloadId, named: Option<BlockName>) -> Result<(), Full> {
+        let Some(payload) = self.payloads.get(&id) else { return Ok(()) };
+        let Some(face) = payload.face() else {
+            self.close(id);
+            return Ok(());
+        };
+        if let Some(index) = payload.entry {
+            self.board.publish(index, &face);
+            return Ok(());
+        }
+        let index = match named.map(|name| name.index) {
+            Some(index) if self.board.insert_at(index, &face)? => index,
+            _ => self.board.insert(&face)?,
+        };
+        self.update(id, |p| p.entry = Some(index));
         Ok(())
     }
 
@@ -116,25 +109,65 @@ impl<B: Board> Ledger<B> {
 
     /// A block found on its way out: it waits for its leases, or is handed out to be freed. Its entry, if no payload
     /// has it, goes with the last of them.
+    ///
+    /// What a payload still has is no garbage, whoever says so: then only the record goes (promise:
+    /// never-the-only-copy).
     pub fn adopt_retired(&mut self, block: Retired) -> Vec<Retired> {
+        let payload = self.payloads.get(&block.id);
+        if let Some(copy) = payload.and_then(|p| p.copy(block.tier)).filter(|c| c.place == block.place) {
+            if let Some(record) = block.record.filter(|r| copy.record != Some(*r)) {
+                self.board.free_record(record);
+            }
+            return Vec::new();
+        }
+        // An index that is another payload's by now says nothing about this one.
+        if payload.is_none()
+            && let Some(index) = block.block.map(|name| name.index)
+            && self.owned.insert(index)
+        {
+            self.graves.insert(block.id, index);
+        }
         if let Ok(budget) = self.budget(block.tier) {
             budget.adopt(block.size);
-        }
-        if let Some(name) = block.block
-            && !self.payloads.contains_key(&block.id)
-        {
-            self.graves.insert(block.id, name.index);
         }
         self.retire(vec![block])
     }
 
     /// Deletes, as a start-up does, what was being deleted or had run out while nobody was there.
-    pub fn adopt_ended(&mut self, now: Now) -> Vec<super::Deletion> {
-        self.end_due(now)
+    pub fn adopt_ended(&mut self, now: Now) -> Vec<Deletion> {
+        let deleting = |p: &&Payload| p.facts.phase == Phase::Deleting;
+        let ids: Vec<PayloadId> = self.payloads.values().filter(deleting).map(Payload::id).collect();
+        let mut ended = Vec::new();
+        for id in ids {
+            self.close(id);
+            ended.extend(self.bury(id));
+        }
+        ended.extend(self.end_due(now));
+        ended
     }
 
     /// Whether a payload is known.
     pub fn knows(&self, id: PayloadId) -> bool {
         self.payloads.contains_key(&id)
     }
+}
+
+/// The payload that these remains make, its copies named as far as they had names.
+fn gather(adopted: Adopted) -> Payload {
+    let Adopted { facts, ram, found, entry } = adopted;
+    let held = facts.copies;
+    let reclaim_at = facts.reclaim_at.filter(|_| facts.phase == Phase::Allocated);
+    let mut payload = Payload::new(Facts { reclaim_at, ..facts });
+    payload.entry = entry.map(|(index, ..)| index);
+    payload.last_generation = entry.map_or(0, |(_, _, last)| last);
+    for tier in found.iter() {
+        let generation = entry.and_then(|(_, shown, _)| shown.get(tier.index()).copied()).unwrap_or(0);
+        payload.set_copy(tier, Some(Copy { place: Place::OWN, generation, record: None }));
+    }
+    if let Some(ram) = ram {
+        let generation = ram.block.map_or(0, |b| b.generation);
+        payload.set_copy(Tier::Ram, Some(Copy { place: ram.place, generation, record: Some(ram.record) }));
+    }
+    payload.miss(held);
+    payload
 }

@@ -5,7 +5,8 @@
 
 use payload_manager_types::{Checksum, PayloadId, Place, Tier, TierSet};
 
-use super::{Ledger, Now, retired};
+use super::blocks::retired;
+use super::{Ledger, Now};
 use crate::backlog::Retired;
 use crate::board::{BlockState, Board, Full, RecordIndex};
 use crate::facts::Facts;
@@ -45,7 +46,7 @@ pub struct Dropped {
     pub descriptor: Descriptor,
     /// Blocks that no lease names, to be freed.
     pub free: Vec<Retired>,
-    /// Whether the catalog's row must be written before they are: a durable copy is among what was dropped.
+    /// The durable ones among them, leased or not: the row must be written before they go.
     pub files: Vec<Retired>,
 }
 
@@ -111,81 +112,82 @@ impl<B: Board> Ledger<B> {
             return Ok(Begun::Busy);
         }
         if payload.copy(to).is_some() {
-            return Ok(Begun::Dropped(self.drop_faster(id, to)));
+            self.bump(id);
+            return self.drop_faster(id, to).map(Begun::Dropped).ok_or(Refusal::NotFound { id });
         }
         self.begin(id, to, true)
     }
 
     fn begin(&mut self, id: PayloadId, to: Tier, spill: bool) -> Result<Begun, Refusal> {
         self.budget(to)?;
-        let Some(payload) = self.payloads.get(&id) else { return Err(Refusal::NotFound { id }) };
+        let payload = self.payloads.get(&id).ok_or(Refusal::NotFound { id })?;
+        let (from, from_place) = payload.fastest().map(|(t, c)| (t, c.place)).ok_or(Refusal::BytesLost { id })?;
         if payload.work != Work::None {
             return Ok(Begun::Busy);
         }
         if !to.is_durable()
             && let Some(block) = self.backlog.take_back(id, to)
         {
-            return Ok(self.restore(block, spill));
+            return self.restore(block, spill);
         }
         if self.backlog.contains(id, to) {
             return Ok(Begun::Busy);
         }
-        let size = payload.facts.size;
-        self.budget(to)?.reserve(size)?;
-        let record = match self.reserve_for(id, to) {
-            Ok(record) => record,
-            Err(Full { limit }) => {
-                self.release_budget(to, size);
-                return Err(Refusal::PayloadLimit { limit });
-            }
-        };
-        Ok(Begun::Copy(self.start(id, to, spill, record)))
-    }
-
-    /// The record of a block that the daemon fills.
-    fn reserve_for(&mut self, id: PayloadId, to: Tier) -> Result<Option<RecordIndex>, Full> {
-        match (to, self.payloads.get(&id)) {
-            (Tier::Ram, Some(payload)) => self.board.reserve_record(&payload.record(Place::OWN, None)).map(Some),
-            _ => Ok(None),
-        }
-    }
-
-    fn start(&mut self, id: PayloadId, to: Tier, spill: bool, record: Option<RecordIndex>) -> Ticket {
-        self.next_transfer += 1;
-        let transfer = TransferId(self.next_transfer);
-        self.update(id, |p| p.work = Work::Transfer { id: transfer, to, spill });
-        if spill {
-            self.bump(id);
-            self.publish(id);
-        }
-        // `begin` has just seen the payload and a copy of it.
-        let (facts, from, from_place) = match self.payloads.get(&id).map(|p| (p.facts(), p.fastest())) {
-            Some((facts, Some((tier, copy)))) => (facts, tier, copy.place),
-            _ => unreachable!("payload {id} was there with a copy under the same lock"),
-        };
+        let record = self.reserve(id, to)?;
+        let (transfer, facts) = self.start(id, to, spill)?;
         if spill && let Some(bytes) = self.leaving.get_mut(from.index()) {
             *bytes += facts.size;
         }
-        Ticket { transfer, from, from_place, to, facts, spill, record }
+        Ok(Begun::Copy(Ticket { transfer, from, from_place, to, facts, spill, record }))
+    }
+
+    /// The bytes of a copy that the daemon fills, and for RAM its record.
+    fn reserve(&mut self, id: PayloadId, to: Tier) -> Result<Option<RecordIndex>, Refusal> {
+        let payload = self.payloads.get(&id).ok_or(Refusal::NotFound { id })?;
+        let (size, record) = (payload.facts.size, payload.record(Place::OWN, None));
+        self.budget(to)?.reserve(size)?;
+        if to != Tier::Ram {
+            return Ok(None);
+        }
+        match self.board.reserve_record(&record) {
+            Ok(at) => Ok(Some(at)),
+            Err(Full { limit }) => {
+                self.release_budget(to, size);
+                Err(Refusal::PayloadLimit { limit })
+            }
+        }
+    }
+
+    /// From here on the transfer is under way; a spill shows it.
+    fn start(&mut self, id: PayloadId, to: Tier, spill: bool) -> Result<(TransferId, Facts), Refusal> {
+        self.next_transfer += 1;
+        let transfer = TransferId(self.next_transfer);
+        let facts = self.update(id, |p| {
+            p.work = Work::Transfer { id: transfer, to, spill };
+            p.facts.version += u64::from(spill);
+            p.facts()
+        });
+        if spill {
+            self.publish(id);
+        }
+        facts.map(|facts| (transfer, facts)).ok_or(Refusal::NotFound { id })
     }
 
     /// A copy that was on its way out is wanted again, and its bytes are still there, kept by a lease.
-    fn restore(&mut self, block: Retired, spill: bool) -> Begun {
+    fn restore(&mut self, block: Retired, spill: bool) -> Result<Begun, Refusal> {
         let id = block.id;
         let generation = block.block.map_or(0, |b| b.generation);
         let copy = Copy { place: block.place, generation, record: block.record };
-        self.admit(id, block.tier, copy);
+        self.settle(id, block.tier, copy);
         if spill {
-            return Begun::Dropped(self.drop_faster(id, block.tier));
+            return self.drop_faster(id, block.tier).map(Begun::Dropped).ok_or(Refusal::NotFound { id });
         }
-        match self.payloads.get(&id) {
-            Some(payload) => Begun::There(payload.descriptor()),
-            None => Begun::Busy,
-        }
+        self.show(id);
+        self.payloads.get(&id).map(|p| Begun::There(p.descriptor())).ok_or(Refusal::NotFound { id })
     }
 
-    /// A copy is there: record, then entry.
-    fn admit(&mut self, id: PayloadId, tier: Tier, copy: Copy) {
+    /// A copy is there, and its record says so. Not shown yet.
+    fn settle(&mut self, id: PayloadId, tier: Tier, copy: Copy) {
         self.update(id, |p| {
             p.facts.version += 1;
             p.missing = p.missing.without(tier);
@@ -194,6 +196,9 @@ impl<B: Board> Ledger<B> {
         if let (Some(at), Some(payload)) = (copy.record, self.payloads.get(&id)) {
             self.board.set_live(at, &payload.record(copy.place, Some(copy.generation)));
         }
+    }
+
+    fn show(&mut self, id: PayloadId) {
         self.publish(id);
         self.enqueue(id);
     }
@@ -211,28 +216,34 @@ impl<B: Board> Ledger<B> {
 
     /// The bytes are there: the copy is live from now on, and if it was a spill the faster ones go.
     pub fn finish_transfer(&mut self, ticket: Ticket, place: Place, checksum: Checksum) -> Outcome {
-        let (id, to) = (ticket.id(), ticket.to);
         self.forget_leaving(&ticket);
-        if !self.payloads.get(&id).is_some_and(|p| is_current(p, ticket.transfer)) {
-            let block = Retired { id, tier: to, place, size: ticket.facts.size, block: None, record: ticket.record };
-            self.backlog.free(block);
-            return Outcome::Gone(block);
-        }
+        self.arrive(&ticket, place, checksum).map_or_else(
+            || {
+                let (id, size) = (ticket.id(), ticket.facts.size);
+                let block = Retired { id, tier: ticket.to, place, size, block: None, record: ticket.record };
+                self.backlog.free(block);
+                Outcome::Gone(block)
+            },
+            |dropped| Outcome::Live(Box::new(dropped)),
+        )
+    }
+
+    /// `None` if the payload was deleted meanwhile.
+    fn arrive(&mut self, ticket: &Ticket, place: Place, checksum: Checksum) -> Option<Dropped> {
+        let (id, to) = (ticket.id(), ticket.to);
+        self.payloads.get(&id).filter(|p| is_current(p, ticket.transfer))?;
         let generation = self.next_generation(id);
         self.update(id, |p| {
             p.work = Work::None;
             p.learn(Some(checksum));
         });
-        let copy = Copy { place, generation, record: ticket.record };
-        if !ticket.spill {
-            self.admit(id, to, copy);
-            return Outcome::Live(Box::new(self.dropped(id, Vec::new())));
+        self.settle(id, to, Copy { place, generation, record: ticket.record });
+        if ticket.spill {
+            return self.drop_faster(id, to);
         }
-        self.update(id, |p| {
-            p.missing = p.missing.without(to);
-            p.set_copy(to, Some(copy));
-        });
-        Outcome::Live(Box::new(self.drop_faster(id, to)))
+        self.show(id);
+        let descriptor = self.payloads.get(&id)?.descriptor();
+        Some(Dropped { descriptor, free: Vec::new(), files: Vec::new() })
     }
 
     /// The bytes could not be copied, and nothing of them is left: everything is as before. Says whether the payload
@@ -263,34 +274,22 @@ impl<B: Board> Ledger<B> {
         }
     }
 
-    /// Publishes the copy in `to`, then retires what is faster: never the other way round.
-    fn drop_faster(&mut self, id: PayloadId, to: Tier) -> Dropped {
-        let faster: Vec<Tier> =
-            self.payloads.get(&id).map(|p| p.tiers().iter().filter(|t| *t < to).collect()).unwrap_or_default();
-        let mut gone = Vec::new();
-        for tier in faster {
-            let Some((payload, copy)) = self.payloads.get(&id).and_then(|p| p.copy(tier).map(|c| (p, *c))) else {
-                continue;
-            };
-            gone.push((retired(payload, tier, &copy), copy));
-            self.update(id, |p| p.set_copy(tier, None));
-        }
-        self.update(id, |p| p.missing = p.missing.iter().filter(|t| *t >= to).collect());
-        self.bump(id);
-        self.publish(id);
-        self.enqueue(id);
-        gone.iter().for_each(|(_, copy)| self.mark_record(copy, BlockState::Retired));
-        self.dropped(id, gone.into_iter().map(|(block, _)| block).collect())
-    }
-
-    fn dropped(&mut self, id: PayloadId, blocks: Vec<Retired>) -> Dropped {
+    /// Publishes the copy in `to`, then retires what is faster: never the other way round. The version has grown.
+    fn drop_faster(&mut self, id: PayloadId, to: Tier) -> Option<Dropped> {
+        let payload = self.payloads.get(&id)?;
+        let faster = payload.tiers().iter().filter(|t| *t < to);
+        let gone: Vec<(Copy, Retired)> =
+            faster.filter_map(|t| payload.copy(t).map(|c| (*c, retired(payload, t, c)))).collect();
+        let descriptor = self.update(id, |p| {
+            gone.iter().for_each(|(_, block)| p.set_copy(block.tier, None));
+            p.missing = p.missing.iter().filter(|t| *t >= to).collect();
+            p.descriptor()
+        })?;
+        self.show(id);
+        gone.iter().for_each(|(copy, _)| self.mark_record(copy, BlockState::Retired));
+        let blocks: Vec<Retired> = gone.into_iter().map(|(_, block)| block).collect();
         let files = blocks.iter().filter(|b| b.tier.is_durable()).copied().collect();
-        let free = self.retire(blocks);
-        // Only called on a payload that the same command has just changed.
-        match self.payloads.get(&id).map(Payload::descriptor) {
-            Some(descriptor) => Dropped { descriptor, free, files },
-            None => unreachable!("payload {id} was there under the same lock"),
-        }
+        Some(Dropped { descriptor, free: self.retire(blocks), files })
     }
 
     /// A copy turned out to be gone or bad, and is out of the way: the others serve, or the bytes are lost. Its bytes
@@ -302,17 +301,17 @@ impl<B: Board> Ledger<B> {
         let block = retired(payload, tier, &copy);
         self.update(id, |p| {
             p.set_copy(tier, None);
-            p.missing = p.missing.with(tier);
+            p.miss(p.missing.with(tier));
             p.facts.version += 1;
         });
-        self.mark_record(&copy, BlockState::Retired);
         if self.payloads.get(&id).is_some_and(|p| p.fastest().is_none()) {
             self.close(id);
         } else {
             self.publish(id);
         }
         self.enqueue(id);
-        self.retire(vec![block])
+        self.mark_record(&copy, BlockState::Retired);
+        self.retire_bad(vec![block])
     }
 }
 

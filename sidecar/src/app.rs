@@ -1,0 +1,226 @@
+//! Puts the daemon together: the only file that knows every concrete type.
+//!
+//! The order is the one that makes a start safe: folders, locks, ids, shared pages, catalog, recovery, and only then the
+//! sockets.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use payload_manager_catalog::{Catalog, CatalogError, Change, Durability, Store, StoreError};
+use payload_manager_core::ledger::{Limits, Now};
+use payload_manager_shm::{FolderLock, LockError};
+use payload_manager_tiers::{CgroupGauge, DiskOptions, DiskTier, RamTier, TierError, TierStore};
+use payload_manager_types::{Tier, UnixMillis};
+
+use crate::archive::ArchiveWriter;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, DirectIo, FolderError};
+use crate::engine::recovery::{Recovered, Remains, recover};
+use crate::engine::{Engine, Error, Gate, Parts};
+use crate::grpc::serve::{ListenError, Listeners};
+use crate::instance::{self, InstanceError};
+use crate::pages::{self, PagesError, Sizes};
+use crate::shutdown::{Drained, Tasks};
+
+/// Why the daemon does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A folder can't be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// Another daemon has it.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// Its belongings do not fit together.
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+    /// Shared memory can't be used.
+    #[error(transparent)]
+    Pages(#[from] PagesError),
+    /// A tier can't be used.
+    #[error(transparent)]
+    Tier(#[from] TierError),
+    /// The catalog can't be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The catalog can't be written.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// Recovery failed.
+    #[error("recovery: {0}")]
+    Recovery(#[from] Error),
+    /// It can't listen.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+}
+
+impl StartError {
+    /// Whether the daemon refused, rather than failed: somebody has to decide something first.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::Lock(LockError::Held { .. }) | Self::Pages(PagesError::Open(_)) => true,
+            Self::Instance(error) => error.is_refusal(),
+            _ => false,
+        }
+    }
+}
+
+/// A daemon that serves.
+pub struct App {
+    engine: Engine,
+    catalog: Arc<Catalog>,
+    socket: PathBuf,
+    tcp: Option<SocketAddr>,
+    grace: Duration,
+    /// Held for life; last, so that they are given back when everything else is gone.
+    _locks: Vec<FolderLock>,
+}
+
+impl App {
+    /// Starts a daemon, recovering what the last one left.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing of what was there is changed by one that is a refusal.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let locks = take_folders(&config)?;
+        let root = config.disk_root.path.clone();
+        let options = DiskOptions {
+            direct_io_min: match config.direct_io {
+                DirectIo::Auto => config.direct_io_min,
+                DirectIo::Off => u64::MAX,
+            },
+        };
+        let disk = DiskTier::open(&root, options)?;
+        let ram = RamTier::new(config.shm_prefix.clone(), Arc::new(CgroupGauge::default()));
+        let store = instance::claim(&config.data_dir.path, &root, config.fresh)?;
+        let (recovered, clock) = revive(&config, &store, &ram, &disk)?;
+        let catalog = Arc::new(Catalog::start(Box::new(store), crate::engine::gate::IN_FLIGHT * 2)?);
+        write_down(&catalog, recovered.changes)?;
+        let engine = Engine::new(Parts {
+            ledger: recovered.ledger,
+            tiers: [None, Some(Arc::new(ram) as Arc<dyn TierStore>), Some(Arc::new(disk) as _), None],
+            gate: Gate::new(Arc::clone(&catalog)),
+            clock,
+            archive: ArchiveWriter,
+            tasks: Tasks::new(),
+            transfers: config.transfers,
+            allocation_timeout_ms: millis(config.allocation_timeout),
+        })?;
+        let listeners = Listeners::bind(&config.runtime_dir.path, config.listen).await?;
+        let (socket, tcp) = (listeners.socket().to_owned(), listeners.tcp());
+        engine.start(recovered.free);
+        listeners.serve(&engine, config.peers.clone()).await?;
+        Ok(Self { engine, catalog, socket, tcp, grace: config.shutdown_grace, _locks: locks })
+    }
+
+    /// Where gRPC is served.
+    #[must_use]
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Where it is served over TCP, too.
+    #[must_use]
+    pub fn tcp(&self) -> Option<SocketAddr> {
+        self.tcp
+    }
+
+    /// Ready when something inside has failed so badly that the daemon must end.
+    pub async fn failed(&self) {
+        self.engine.tasks().stopping().await;
+    }
+
+    /// Stops: takes no more calls, lets what is under way finish within the grace, writes what is queued. RAM payloads
+    /// stay for the next start.
+    pub async fn stop(self) -> Drained {
+        let drained = self.engine.tasks().drain(self.grace).await;
+        // A start or a wipe may come at once: a socket without a daemon would mislead clients.
+        if let Err(error) = std::fs::remove_file(&self.socket) {
+            tracing::debug!(%error, "the socket was gone already");
+        }
+        let catalog = Arc::clone(&self.catalog);
+        drop(self.engine);
+        if tokio::task::spawn_blocking(move || catalog.stop()).await.is_err() {
+            tracing::error!("the catalog could not be stopped in order");
+        }
+        drained
+    }
+}
+
+fn take_folders(config: &Config) -> Result<Vec<FolderLock>, StartError> {
+    let uid = nix::unistd::geteuid().as_raw();
+    let folders = [&config.data_dir, &config.runtime_dir, &config.disk_root];
+    folders.iter().try_for_each(|folder| folder.prepare(uid))?;
+    let data = FolderLock::take(&config.data_dir.path)?;
+    let runtime = (config.runtime_dir.path != config.data_dir.path)
+        .then(|| FolderLock::take(&config.runtime_dir.path))
+        .transpose()?;
+    Ok([Some(data), runtime].into_iter().flatten().collect())
+}
+
+type Revived = (Recovered, Arc<dyn Clock>);
+
+/// Reads everything that was left behind and makes a ledger of it.
+fn revive(config: &Config, store: &dyn Store, ram: &RamTier, disk: &DiskTier) -> Result<Revived, StartError> {
+    let instance = store.instance();
+    if config.fresh {
+        let dropped = pages::drop_all(&config.shm_prefix, instance, ram)?;
+        tracing::warn!(blocks = dropped, "started fresh: what only RAM held is dropped");
+    } else {
+        instance::check_prefix(&config.shm_prefix, instance)?;
+    }
+    let mut reader = store.reader()?;
+    let mut rows = Vec::new();
+    reader.payloads(&mut |row| rows.push(row))?;
+    let newest = rows.iter().map(|row| row.created).max().unwrap_or_default();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::not_before(within_reason(newest)));
+    let now = Now { wall: clock.wall(), monotonic: clock.monotonic_ms() };
+    let limits = limits(config);
+    let sizes =
+        Sizes { max_payloads: config.max_payloads, max_leases: config.max_leases, lease_max_ms: limits.lease_max_ms };
+    let (pages, lost) = pages::open(&config.shm_prefix, instance, sizes, now.monotonic)?;
+    let pages_lost = lost && !rows.is_empty();
+    if pages_lost {
+        tracing::warn!("the shared pages of the last run are gone; what only RAM held is lost");
+    }
+    let doomed = reader.doomed()?;
+    let remains = Remains { pages, pages_lost, rows, doomed, ram: ram.clone(), disk: disk.clone() };
+    let recovered = recover(remains, limits, now)?;
+    tracing::info!(%instance, report = ?recovered.report, "recovered");
+    Ok((recovered, clock))
+}
+
+/// The newest date in the catalog, unless it is so far ahead that some clock must have been wrong.
+fn within_reason(newest: UnixMillis) -> UnixMillis {
+    const DAY_MS: u64 = 24 * 3600 * 1000;
+    let now = SystemClock::default().wall();
+    newest.min(UnixMillis(now.0 + DAY_MS))
+}
+
+/// What recovery found out is written before anybody is served.
+fn write_down(catalog: &Catalog, changes: Vec<Change>) -> Result<(), CatalogError> {
+    changes.into_iter().try_for_each(|change| catalog.write(change, Durability::Synced).map(|_| ()))
+}
+
+fn limits(config: &Config) -> Limits {
+    let mut capacity = [None; 4];
+    for (tier, bytes) in [(Tier::Ram, config.ram.bytes), (Tier::Disk, config.disk.bytes)] {
+        if let Some(slot) = capacity.get_mut(tier.index()) {
+            *slot = Some(bytes);
+        }
+    }
+    Limits {
+        capacity,
+        max_payload: config.max_payload,
+        max_payloads: u64::from(config.max_payloads),
+        lease_default_ms: millis(config.lease_default),
+        lease_max_ms: millis(config.lease_max),
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,70 @@
+//! What is written beside every durable copy, `<uuid>.meta.json`: a `PayloadArchiveMetadata` in protobuf JSON, from
+//! which a catalog can be made again.
+
+use payload_manager_api::catalog::v1::{Compression, Integrity};
+use payload_manager_api::catalog::v1::{CompressionType, HashAlgorithm, PayloadArchiveMetadata};
+use payload_manager_api::convert;
+use payload_manager_api::core::v1::Protection as WireProtection;
+use payload_manager_core::facts::Facts;
+use payload_manager_types::{Checksum, PayloadState, Tier, TierSet, UnixMillis};
+
+/// Makes the archive metadata.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ArchiveWriter;
+
+impl ArchiveWriter {
+    /// The bytes of the file, for a payload that becomes durable now.
+    #[must_use]
+    pub fn encode(self, facts: &Facts, checksum: Option<Checksum>, now: UnixMillis) -> Vec<u8> {
+        match convert::to_json(&metadata(facts, checksum, now)) {
+            Ok(text) => text.into_bytes(),
+            Err(error) => {
+                // Times and enum numbers are valid by construction.
+                tracing::error!(payload = %facts.id, %error, "the archive metadata can't be written as JSON");
+                Vec::new()
+            }
+        }
+    }
+}
+
+fn metadata(facts: &Facts, checksum: Option<Checksum>, now: UnixMillis) -> PayloadArchiveMetadata {
+    let integrity = checksum.map(|Checksum(value)| Integrity {
+        algorithm: HashAlgorithm::HashXxh3128 as i32,
+        checksum: value.to_vec(),
+        chunk_hashes: Vec::new(),
+    });
+    PayloadArchiveMetadata {
+        uuid: Some(facts.id.into()),
+        metadata_version: convert::METADATA_VERSION,
+        created_at: Some(facts.created.into()),
+        archived_at: Some(now.into()),
+        dataset: facts.labels.dataset.clone(),
+        producer: facts.labels.producer.clone(),
+        payload_descriptor: Some(descriptor(facts, checksum).into()),
+        integrity,
+        compression: Some(Compression { r#type: CompressionType::CompressionNone as i32, ..Compression::default() }),
+        tags: facts.labels.tags.clone().into_iter().collect(),
+        no_evict: facts.no_evict,
+        protection: WireProtection::from(facts.protection) as i32,
+        ..PayloadArchiveMetadata::default()
+    }
+}
+
+/// The payload as the archive has it: durable, here, and nowhere else.
+fn descriptor(facts: &Facts, checksum: Option<Checksum>) -> convert::Descriptor {
+    convert::Descriptor {
+        id: facts.id,
+        tier: Tier::Disk,
+        state: PayloadState::Durable,
+        location: None,
+        version: facts.version,
+        created: facts.created,
+        expires: facts.expires,
+        policy: facts.policy,
+        size: facts.size,
+        checksum,
+        copies: TierSet::EMPTY.with(Tier::Disk),
+        protection: facts.protection,
+        dies_with_daemon: false,
+    }
+}

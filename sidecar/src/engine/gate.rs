@@ -1,0 +1,95 @@
+//! The way to the catalog: a bounded number of changes on their way, each awaited without blocking a thread.
+//!
+//! A permit is taken first, then the ledger's lock, then the change is submitted under it: so the catalog sees changes
+//! in the order in which the ledger made them.
+
+use std::sync::Arc;
+
+use payload_manager_catalog::{Catalog, CatalogError, Change, Durability, Outcome};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::error::Error;
+
+/// Changes on their way at once; at the bound commits wait.
+pub const IN_FLIGHT: usize = 4096;
+
+/// The way to the catalog.
+#[derive(Clone)]
+pub struct Gate {
+    catalog: Arc<Catalog>,
+    permits: Arc<Semaphore>,
+}
+
+/// Leave to submit one change without waiting.
+#[must_use]
+pub struct Pass {
+    _permit: OwnedSemaphorePermit,
+}
+
+/// An answer that is on its way.
+#[must_use]
+pub struct Pending(oneshot::Receiver<Result<Outcome, CatalogError>>);
+
+impl Pending {
+    /// Waits for the change to be as durable as it was asked to be.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`], [`Error::ShuttingDown`].
+    pub async fn done(self) -> Result<Outcome, Error> {
+        match self.0.await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(Error::ShuttingDown),
+        }
+    }
+}
+
+impl Gate {
+    /// The way to `catalog`, which must have room for more than [`IN_FLIGHT`] changes.
+    pub fn new(catalog: Arc<Catalog>) -> Self {
+        Self { catalog, permits: Arc::new(Semaphore::new(IN_FLIGHT)) }
+    }
+
+    /// Waits for leave to submit.
+    ///
+    /// # Errors
+    /// [`Error::ShuttingDown`].
+    pub async fn pass(&self) -> Result<Pass, Error> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        permit.map(|permit| Pass { _permit: permit }).map_err(|_| Error::ShuttingDown)
+    }
+
+    /// Submits a change; memory only, so it may be done under the ledger's lock.
+    pub fn submit(&self, pass: Pass, change: Change, durability: Durability) -> Pending {
+        let (sender, receiver) = oneshot::channel();
+        let done = move |result: Result<Outcome, CatalogError>| {
+            drop(pass);
+            if let Err(error) = &result {
+                tracing::warn!(%error, "a change of the catalog was not made");
+            }
+            // Nobody waits for a change that is remembered elsewhere.
+            drop(sender.send(result));
+        };
+        self.catalog.submit(change, durability, Box::new(done));
+        Pending(receiver)
+    }
+
+    /// Submits a change and calls `then` with what came of it, in the order of submission, on the catalog's thread.
+    pub fn submit_then(
+        &self,
+        pass: Pass,
+        change: Change,
+        durability: Durability,
+        then: impl FnOnce(Result<Outcome, CatalogError>) + Send + 'static,
+    ) {
+        let done = move |result| {
+            drop(pass);
+            then(result);
+        };
+        self.catalog.submit(change, durability, Box::new(done));
+    }
+
+    /// The catalog.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+}

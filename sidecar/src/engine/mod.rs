@@ -1,0 +1,208 @@
+//! Carries out what the ledger decides: makes space, moves bytes, writes rows, frees blocks.
+//!
+//! ```text
+//!   grpc ──► Engine ──► ledger (one lock, memory only)
+//!              │  ▲         what to do next, or a refusal
+//!              ▼  │
+//!        tiers, catalog     the work itself, never under the lock
+//! ```
+//!
+//! `write` is a payload's way in and out, `read` its leases and listings, `mover` its way between tiers, `reaper` what
+//! time does to it, `streams` the logs that name it, `recovery` what start-up makes of what it finds.
+//!
+//! What changes state runs as a task of the engine's own ([`Engine::detached`]): a caller who hangs up in the middle
+//! leaves nothing half done.
+
+pub mod board;
+pub mod error;
+pub mod gate;
+mod mover;
+mod read;
+mod reaper;
+pub mod recovery;
+mod streams;
+mod write;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
+use payload_manager_core::Ledger;
+use payload_manager_core::backlog::Retired;
+use payload_manager_core::ledger::{Now, Stats};
+use payload_manager_tiers::{Location, TierStore};
+use payload_manager_types::{PayloadId, Place, Tier};
+use tokio::sync::{Notify, Semaphore, oneshot, watch};
+
+pub use board::SharedPages;
+pub use error::Error;
+pub use gate::Gate;
+pub use mover::{Spilled, Wait};
+pub use streams::{ReadSpan, Start, Subscription};
+pub use write::NewPayload;
+
+use crate::archive::ArchiveWriter;
+use crate::clock::Clock;
+use crate::shutdown::Tasks;
+
+/// What the engine is built from.
+pub struct Parts {
+    /// The rules, with what recovery found.
+    pub ledger: Ledger<SharedPages>,
+    /// By [`Tier::index`]; `None`: not configured.
+    pub tiers: [Option<Arc<dyn TierStore>>; 4],
+    /// The way to the catalog.
+    pub gate: Gate,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Makes the archive metadata.
+    pub archive: ArchiveWriter,
+    /// Every task of the daemon.
+    pub tasks: Tasks,
+    /// Copies between tiers that run at once.
+    pub transfers: usize,
+    /// How long an uncommitted allocation lives, in milliseconds.
+    pub allocation_timeout_ms: u64,
+}
+
+/// The engine. Clones speak of the same one.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+/// How a transfer that is under way ended; `None` while it is.
+type Ending = watch::Receiver<Option<Result<(), Error>>>;
+
+struct Inner {
+    ledger: Mutex<Ledger<SharedPages>>,
+    tiers: [Option<Arc<dyn TierStore>>; 4],
+    gate: Gate,
+    clock: Arc<dyn Clock>,
+    archive: ArchiveWriter,
+    tasks: Tasks,
+    copies: Arc<Semaphore>,
+    allocation_timeout_ms: u64,
+    /// Rung when bytes became free or something under way has ended.
+    changed: Notify,
+    /// Rung when something is due before the reaper would wake.
+    timers: Notify,
+    /// When the reaper wakes, in milliseconds of the monotonic clock.
+    wake_at: std::sync::atomic::AtomicU64,
+    running: Mutex<HashMap<PayloadId, Ending>>,
+    streams: streams::Streams,
+}
+
+impl Engine {
+    /// Puts the engine together. [`Engine::start`] sets it going.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`] if the streams can't be read.
+    pub fn new(parts: Parts) -> Result<Self, Error> {
+        let streams = streams::Streams::load(parts.gate.catalog())?;
+        Ok(Self(Arc::new(Inner {
+            ledger: Mutex::new(parts.ledger),
+            tiers: parts.tiers,
+            gate: parts.gate,
+            clock: parts.clock,
+            archive: parts.archive,
+            tasks: parts.tasks,
+            copies: Arc::new(Semaphore::new(parts.transfers)),
+            allocation_timeout_ms: parts.allocation_timeout_ms,
+            changed: Notify::new(),
+            timers: Notify::new(),
+            wake_at: std::sync::atomic::AtomicU64::new(u64::MAX),
+            running: Mutex::default(),
+            streams,
+        })))
+    }
+
+    /// Sets going what runs by itself, and finishes what recovery has handed over: `leftovers` are blocks that nobody
+    /// names any more.
+    pub fn start(&self, leftovers: Vec<Retired>) {
+        self.free_blocks(leftovers);
+        let engine = self.clone();
+        self.0.tasks.spawn("reaper", async move { engine.reap().await });
+    }
+
+    /// Every task of the daemon.
+    #[must_use]
+    pub fn tasks(&self) -> &Tasks {
+        &self.0.tasks
+    }
+
+    /// Counters.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.ledger().stats()
+    }
+
+    /// How a client opens a block.
+    #[must_use]
+    pub fn location(&self, id: PayloadId, tier: Tier, place: Place) -> Option<Location> {
+        self.0.tiers.get(tier.index())?.as_ref().map(|t| t.location(id, place))
+    }
+
+    /// Whether the catalog takes changes.
+    #[must_use]
+    pub fn healthy(&self) -> bool {
+        self.0.gate.catalog().healthy()
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger<SharedPages>> {
+        self.0.ledger.lock()
+    }
+
+    fn now(&self) -> Now {
+        Now { wall: self.0.clock.wall(), monotonic: self.0.clock.monotonic_ms() }
+    }
+
+    fn tier(&self, tier: Tier) -> Result<Arc<dyn TierStore>, Error> {
+        let store = self.0.tiers.get(tier.index()).and_then(Option::as_ref);
+        store.cloned().ok_or_else(|| payload_manager_core::Refusal::NotConfigured { tier }.into())
+    }
+
+    /// Runs what changes state to its end, whatever becomes of the caller.
+    ///
+    /// # Errors
+    /// What `work` fails with.
+    pub async fn detached<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (sender, receiver) = oneshot::channel();
+        // A caller who hung up does not want the answer.
+        self.0.tasks.spawn(name, async move { drop(sender.send(work.await)) });
+        receiver.await.unwrap_or(Err(Error::ShuttingDown))
+    }
+
+    /// Frees blocks that nobody names, and says so when it is done. Nobody waits for it.
+    fn free_blocks(&self, blocks: Vec<Retired>) {
+        if blocks.is_empty() {
+            return;
+        }
+        let engine = self.clone();
+        self.0.tasks.spawn_blocking("free", move || blocks.iter().for_each(|block| engine.free_block(block)));
+    }
+
+    fn free_block(&self, block: &Retired) {
+        crate::failpoint::hit("before-free");
+        let freed = self.tier(block.tier).and_then(|store| Ok(store.free(block.id, block.place)?));
+        if let Err(error) = freed {
+            // The budget stays taken, for the bytes are there; the next start tries again.
+            tracing::error!(payload = %block.id, tier = %block.tier, %error, "a block could not be freed; restart the daemon once the cause is gone");
+            return;
+        }
+        self.ledger().freed(block);
+        self.0.changed.notify_waiters();
+    }
+}
+
+/// Runs what blocks on a thread for that.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) if error.is_cancelled() => Err(Error::ShuttingDown),
+        Err(_) => Err(Error::Bug("a worker panicked".into())),
+    }
+}

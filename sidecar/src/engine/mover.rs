@@ -1,0 +1,411 @@
+//! Moves bytes between tiers: promote, spill, make room. One mechanism: a ticket from the ledger, carried out by a task
+//! of its own, that ends in the ledger being told.
+
+use payload_manager_catalog::Durability;
+use payload_manager_core::Refusal;
+use payload_manager_core::backlog::Retired;
+use payload_manager_core::facts::Facts;
+use payload_manager_core::ledger::{Begun, Dropped, Outcome, Room, Step, Ticket};
+use payload_manager_core::payload::Descriptor;
+use payload_manager_tiers::copy::{self, Job};
+use payload_manager_tiers::{Archive, TierError, TierStore};
+use payload_manager_types::{Checksum, PayloadId, Place, SpillTarget, Tier};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+use super::write::put;
+use super::{Ending, Engine, Error, blocking};
+use crate::failpoint;
+
+/// When a spill is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// At once; the work is queued.
+    No,
+    /// When the slower copy is there and the faster one is dropped.
+    Moved,
+    /// When the memory of the faster one is free, too.
+    Freed,
+}
+
+/// What became of a spilled payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Spilled {
+    /// It is there, or queued to be.
+    Kept(Box<Descriptor>),
+    /// The target was VOID: it is deleted.
+    Deleted,
+}
+
+impl Engine {
+    /// Makes a copy in `to` and waits for it; a copy that is there is fine.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Tier`], [`Error::Corrupt`], [`Error::Catalog`].
+    pub async fn promote(&self, id: PayloadId, to: Tier) -> Result<Descriptor, Error> {
+        self.move_to(id, to, false).await
+    }
+
+    /// Begins to make a copy in `to`. What goes wrong is logged.
+    pub fn promote_later(&self, id: PayloadId, to: Tier) {
+        let engine = self.clone();
+        self.0.tasks.spawn("promote", async move {
+            if let Err(error) = engine.promote(id, to).await {
+                tracing::info!(payload = %id, tier = %to, %error, "a promotion in the background failed");
+            }
+        });
+    }
+
+    /// Refuses a promotion that can't be, before it is queued.
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub fn check_promote(&self, id: PayloadId, to: Tier) -> Result<Descriptor, Error> {
+        self.tier(to)?;
+        let ledger = self.ledger();
+        let now = self.now();
+        ledger.check_committed(id, now)?;
+        let descriptor = ledger.descriptor(id, now)?;
+        match descriptor.placement {
+            None => Err(Refusal::BytesLost { id }.into()),
+            Some((have, _)) if have < to && !descriptor.copies.contains(to) => {
+                Err(Refusal::PromoteToSlower { id, have, want: to }.into())
+            }
+            Some(_) => Ok(descriptor),
+        }
+    }
+
+    /// Moves a payload down: a copy at the target, then the faster ones are dropped.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Tier`], [`Error::Corrupt`], [`Error::Catalog`]; [`Error::StillLeased`] if a lease
+    /// outlasts [`Wait::Freed`].
+    pub async fn spill(&self, id: PayloadId, target: Option<SpillTarget>, wait: Wait) -> Result<Spilled, Error> {
+        let target = match target {
+            Some(target) => target,
+            None => self.descriptor(id)?.facts.policy.target(),
+        };
+        let SpillTarget::Tier(to) = target else {
+            self.ledger().check_void(id, self.now())?;
+            self.delete(id, false).await?;
+            return Ok(Spilled::Deleted);
+        };
+        let was = self.descriptor(id)?;
+        if wait == Wait::No {
+            let engine = self.clone();
+            self.0.tasks.spawn("spill", async move {
+                if let Err(error) = engine.move_to(id, to, true).await {
+                    tracing::info!(payload = %id, tier = %to, %error, "a spill in the background failed");
+                }
+            });
+            return Ok(Spilled::Kept(Box::new(was)));
+        }
+        let descriptor = self.move_to(id, to, true).await?;
+        if wait == Wait::Freed {
+            for tier in was.copies.iter().filter(|t| *t < to) {
+                self.until_free(id, tier).await?;
+            }
+        }
+        Ok(Spilled::Kept(Box::new(descriptor)))
+    }
+
+    /// Waits for a dropped copy's memory, at most as long as a lease can last.
+    async fn until_free(&self, id: PayloadId, tier: Tier) -> Result<(), Error> {
+        let longest = std::time::Duration::from_millis(self.ledger().limits().lease_max_ms);
+        let free = async {
+            loop {
+                let changed = self.0.changed.notified();
+                tokio::pin!(changed);
+                changed.as_mut().enable();
+                if !self.ledger().is_leaving(id, tier) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(longest, free).await.map_err(|_| Error::StillLeased { id, tier })
+    }
+
+    async fn move_to(&self, id: PayloadId, to: Tier, spill: bool) -> Result<Descriptor, Error> {
+        self.tier(to)?;
+        loop {
+            let changed = self.0.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            match self.begin_move(id, to, spill) {
+                Ok(Move::Running(ending)) => ended(ending).await?,
+                Ok(Move::There(descriptor)) => return Ok(*descriptor),
+                Ok(Move::Dropped(dropped)) => return self.dropped(*dropped).await,
+                Ok(Move::Busy) => {
+                    let running = self.0.running.lock().get(&id).cloned();
+                    match running {
+                        Some(ending) => ended(ending).await?,
+                        None => changed.await,
+                    }
+                }
+                Err(Refusal::TierFull { tier, asked, .. }) => self.make_room(tier, asked).await?,
+                Err(refusal) => return Err(refusal.into()),
+            }
+        }
+    }
+
+    /// Asks the ledger, and has a ticket carried out at once: under the lock, so that who is told "busy" finds it.
+    fn begin_move(&self, id: PayloadId, to: Tier, spill: bool) -> Result<Move, Refusal> {
+        let mut ledger = self.ledger();
+        let now = self.now();
+        let begun = if spill { ledger.spill(id, to, now) } else { ledger.promote(id, to, now) };
+        Ok(match begun? {
+            Begun::Copy(ticket) => Move::Running(self.carry_out(ticket)),
+            Begun::There(descriptor) => Move::There(Box::new(descriptor)),
+            Begun::Dropped(dropped) => Move::Dropped(Box::new(dropped)),
+            Begun::Busy => Move::Busy,
+        })
+    }
+
+    /// Copies dropped without a byte written: a durable one's row first, then the bytes.
+    async fn dropped(&self, dropped: Dropped) -> Result<Descriptor, Error> {
+        let Dropped { descriptor, free, files } = dropped;
+        if !files.is_empty() {
+            self.put(descriptor.facts.clone(), Durability::Synced).await?;
+        }
+        self.free_files(files, free);
+        Ok(descriptor)
+    }
+
+    /// Has a ticket carried out by a task of its own.
+    fn carry_out(&self, ticket: Ticket) -> Ending {
+        let id = ticket.id();
+        let (sender, ending) = watch::channel(None);
+        self.0.running.lock().insert(id, ending.clone());
+        let engine = self.clone();
+        self.0.tasks.spawn("transfer", async move {
+            let result = engine.transfer(ticket).await;
+            engine.0.running.lock().remove(&id);
+            sender.send_replace(Some(result));
+            engine.0.changed.notify_waiters();
+        });
+        ending
+    }
+
+    async fn transfer(&self, ticket: Ticket) -> Result<(), Error> {
+        let permit = Arc::clone(&self.0.copies).acquire_owned().await;
+        let copied = self.copy_bytes(&ticket).await;
+        drop(permit);
+        let (place, checksum) = match copied {
+            Ok(copied) => copied,
+            Err(failure) => return self.give_up(ticket, failure),
+        };
+        failpoint::hit("transfer-finished");
+        if let Err(error) = self.write_row(&ticket, checksum).await {
+            self.discard(ticket, place).await;
+            return Err(error);
+        }
+        let outcome = self.ledger().finish_transfer(ticket, place, checksum);
+        match outcome {
+            Outcome::Live(dropped) => {
+                let Dropped { free, files, .. } = *dropped;
+                self.free_files(files, free);
+            }
+            Outcome::Gone(block) => self.free_files(vec![block], vec![block]),
+        }
+        Ok(())
+    }
+
+    /// The row that says where the bytes are now, synced, before anything faster is dropped; a copy in memory has its
+    /// record instead.
+    async fn write_row(&self, ticket: &Ticket, checksum: Checksum) -> Result<(), Error> {
+        if !ticket.to.is_durable() {
+            return Ok(());
+        }
+        let pass = self.0.gate.pass().await?;
+        let pending = {
+            let ledger = self.ledger();
+            let Some(row) = ledger.row_after(ticket, checksum) else { return Ok(()) };
+            self.0.gate.submit(pass, put(row), Durability::Synced)
+        };
+        pending.done().await?;
+        failpoint::hit("transfer-row-written");
+        Ok(())
+    }
+
+    async fn copy_bytes(&self, ticket: &Ticket) -> Result<(Place, Checksum), Failure> {
+        let (from, to) = match (self.tier(ticket.from), self.tier(ticket.to)) {
+            (Ok(from), Ok(to)) => (from, to),
+            (Err(error), _) | (_, Err(error)) => return Err(Failure::Other(error)),
+        };
+        let (facts, place) = (ticket.facts.clone(), ticket.from_place);
+        let (archive, now) = (self.0.archive, self.now().wall);
+        let stop = self.0.tasks.token();
+        let work = move || {
+            let meta = |sum: Checksum| archive.encode(&facts, Some(sum), now);
+            let watch = |_| !stop.is_cancelled();
+            Ok(copy_checked((&*from, place), &*to, &facts, &meta, &watch))
+        };
+        blocking(work).await.unwrap_or_else(|error| Err(Failure::Other(error)))
+    }
+
+    /// A copy that came to nothing. If its source is to blame, the source is taken out of the way: another copy serves,
+    /// or the bytes are lost, and the payload stays listed.
+    fn give_up(&self, ticket: Ticket, failure: Failure) -> Result<(), Error> {
+        let (id, from, from_place) = (ticket.id(), ticket.from, ticket.from_place);
+        let to = ticket.to;
+        let mut ledger = self.ledger();
+        let gone = !ledger.abort_transfer(ticket);
+        if gone && to.is_durable() {
+            self.forget_file(id, to);
+        }
+        let error = match failure {
+            Failure::Other(error) => return Err(error),
+            Failure::Source(error) => error,
+        };
+        tracing::error!(payload = %id, tier = %from, %error, "a copy is bad or gone and is set aside");
+        let blocks = ledger.lose_copy(id, from);
+        drop(ledger);
+        let engine = self.clone();
+        self.0.tasks.spawn_blocking("set-aside", move || {
+            let aside = engine.tier(from).and_then(|store| Ok(store.set_aside(id, from_place)?));
+            if let Err(error) = aside {
+                tracing::error!(payload = %id, tier = %from, %error, "a bad copy could not be set aside");
+            }
+            engine.free_blocks(blocks);
+        });
+        // Another copy may serve: the caller asks the ledger again.
+        if self.ledger().descriptor(id, self.now()).is_ok_and(|d| d.placement.is_some()) { Ok(()) } else { Err(error) }
+    }
+
+    /// A copy that was written but can't be used.
+    async fn discard(&self, ticket: Ticket, place: Place) {
+        let (id, to) = (ticket.id(), ticket.to);
+        let store = self.tier(to);
+        let freed = blocking(move || Ok(store?.free(id, place)?)).await;
+        if let Err(error) = freed {
+            tracing::error!(payload = %id, tier = %to, %error, "an unused copy could not be removed");
+        }
+        if !self.ledger().abort_transfer(ticket) && to.is_durable() {
+            self.forget_file(id, to);
+        }
+        self.0.changed.notify_waiters();
+    }
+
+    /// The payload was deleted while a file of it was being written, and that file is gone.
+    fn forget_file(&self, id: PayloadId, tier: Tier) {
+        let block = Retired { id, tier, place: Place::OWN, size: 0, block: None, record: None };
+        let engine = self.clone();
+        self.0.tasks.spawn("forget", async move { engine.undoom(&[block]).await });
+    }
+
+    /// Evicts until `bytes` fit into `tier`.
+    ///
+    /// # Errors
+    /// [`Refusal::TierFull`] if nothing that may go makes enough room; what an eviction fails with, if all fail.
+    pub(super) async fn make_room(&self, tier: Tier, bytes: u64) -> Result<(), Error> {
+        loop {
+            let changed = self.0.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let endings = {
+                let mut ledger = self.ledger();
+                let now = self.now();
+                match ledger.plan_room(tier, bytes, now)? {
+                    Room::Enough => return Ok(()),
+                    Room::Wait => None,
+                    Room::Steps(steps) => Some(steps.into_iter().map(|step| self.step(step)).collect()),
+                }
+            };
+            match endings {
+                None => changed.await,
+                Some(endings) => all_failed(endings).await.map_or(Ok(()), Err)?,
+            }
+        }
+    }
+
+    fn step(&self, step: Step) -> Ending {
+        let engine = self.clone();
+        match step {
+            Step::Copy(ticket) => return self.carry_out(ticket),
+            Step::Dropped(dropped) => self.0.tasks.spawn("drop", async move {
+                if let Err(error) = engine.dropped(dropped).await {
+                    tracing::error!(%error, "a dropped copy's row could not be written");
+                }
+            }),
+            Step::Deleted(deletion) => self.0.tasks.spawn("evict", async move {
+                if let Err(error) = engine.finish_deletion(deletion).await {
+                    tracing::error!(%error, "an evicted payload's row could not be removed; the next start does it");
+                }
+            }),
+        }
+        // What they free is seen when it is free.
+        watch::channel(Some(Ok(()))).1
+    }
+}
+
+/// What came of asking for a move.
+enum Move {
+    /// Nothing to do.
+    There(Box<Descriptor>),
+    /// The faster copies are dropped.
+    Dropped(Box<Dropped>),
+    /// The bytes are on their way.
+    Running(Ending),
+    /// Something else is under way.
+    Busy,
+}
+
+/// Why no copy came of it.
+enum Failure {
+    /// The copy it was made from is bad or gone.
+    Source(Error),
+    /// Anything else.
+    Other(Error),
+}
+
+/// Copies all bytes and finishes the copy only if they are what they should be (promise: verified-tiers).
+fn copy_checked(
+    (from, place): (&dyn TierStore, Place),
+    to: &dyn TierStore,
+    facts: &Facts,
+    meta: &Archive<'_>,
+    watch: &copy::Watch<'_>,
+) -> Result<(Place, Checksum), Failure> {
+    let (id, size, tier) = (facts.id, facts.size, from.tier());
+    let mut source = from.source(id, place, size).map_err(|e| blame(tier, e))?;
+    let mut sink = to.sink(id, size).map_err(|e| blame(tier, e))?;
+    let job = Job { id, from: tier, size };
+    let found = copy::copy(job, &mut *source, &mut *sink, watch).map_err(|e| blame(tier, e))?;
+    failpoint::hit("transfer-copied");
+    if let Some(expected) = facts.checksum.filter(|expected| *expected != found) {
+        return Err(Failure::Source(Error::Corrupt { id, tier, expected, found }));
+    }
+    let place = sink.finish(found, meta).map_err(|e| blame(tier, e))?;
+    Ok((place, found))
+}
+
+/// A source that is gone or has another length is to blame; a system that refuses is not.
+fn blame(source: Tier, error: TierError) -> Failure {
+    match &error {
+        TierError::Missing { tier, .. } | TierError::WrongSize { tier, .. } if *tier == source => {
+            Failure::Source(error.into())
+        }
+        _ => Failure::Other(error.into()),
+    }
+}
+
+/// Waits for a transfer that somebody has begun.
+async fn ended(mut ending: Ending) -> Result<(), Error> {
+    match ending.wait_for(Option::is_some).await {
+        Ok(result) => result.clone().unwrap_or(Ok(())),
+        Err(_) => Err(Error::ShuttingDown),
+    }
+}
+
+/// Waits for all; the last error if none of them succeeded.
+async fn all_failed(endings: Vec<Ending>) -> Option<Error> {
+    let (mut succeeded, mut last) = (false, None);
+    for ending in endings {
+        match ended(ending).await {
+            Ok(()) => succeeded = true,
+            Err(error) => last = Some(error),
+        }
+    }
+    last.filter(|_| !succeeded)
+}

@@ -1,0 +1,79 @@
+//! What is read: leases, descriptors, listings. Memory only, unless a lease needs a promotion first.
+
+use payload_manager_core::Refusal;
+use payload_manager_core::ledger::{AcquireRequest, Acquired, Cursor, Grant, Page, Summary};
+use payload_manager_core::payload::Descriptor;
+use payload_manager_types::{LeaseId, PayloadId, Tier, UnixMillis};
+
+use super::{Engine, Error};
+
+impl Engine {
+    /// Takes a read lease. If no copy is as fast as `min_tier`: with `wait` one is made first, without it is begun in
+    /// the background and the call fails.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], and what a promotion fails with.
+    pub async fn acquire(&self, request: AcquireRequest, wait: bool) -> Result<Grant, Error> {
+        loop {
+            let asked = self.ledger().acquire(request, self.now())?;
+            match asked {
+                Acquired::Granted(grant) => {
+                    self.alarm(self.now().monotonic + grant.lasts_ms);
+                    return Ok(*grant);
+                }
+                Acquired::TooSlow { to, .. } if wait => {
+                    self.promote(request.id, to).await?;
+                }
+                Acquired::TooSlow { have, to } => {
+                    self.promote_later(request.id, to);
+                    return Err(Refusal::MinTierNotMet { id: request.id, have, want: to }.into());
+                }
+            }
+        }
+    }
+
+    /// Gives a lease back; one that is over or never was is fine.
+    pub fn release(&self, lease: LeaseId) {
+        let free = self.ledger().release(lease);
+        self.free_held(free);
+    }
+
+    /// Frees blocks whose last lease is gone: those in memory at once, files with their row.
+    pub(super) fn free_held(&self, free: Vec<payload_manager_core::backlog::Retired>) {
+        let (files, memory): (Vec<_>, Vec<_>) = free.into_iter().partition(|b| b.tier.is_durable());
+        self.free_blocks(memory);
+        if !files.is_empty() {
+            self.free_files(files.clone(), files);
+        }
+    }
+
+    /// Extends a lease; answers when it runs out now.
+    ///
+    /// # Errors
+    /// [`Refusal::LeaseOver`].
+    pub fn renew(&self, lease: LeaseId, duration_ms: u64) -> Result<UnixMillis, Error> {
+        Ok(self.ledger().renew(lease, duration_ms, self.now())?)
+    }
+
+    /// What a payload is now.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub fn descriptor(&self, id: PayloadId) -> Result<Descriptor, Error> {
+        Ok(self.ledger().descriptor(id, self.now())?)
+    }
+
+    /// What a payload is now, with its leases.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`].
+    pub fn summary(&self, id: PayloadId) -> Result<Summary, Error> {
+        Ok(self.ledger().summary(id, self.now())?)
+    }
+
+    /// A page of the listing.
+    #[must_use]
+    pub fn page(&self, tier: Option<Tier>, size: usize, after: Option<Cursor>) -> Page {
+        self.ledger().page(tier, size, after, self.now())
+    }
+}

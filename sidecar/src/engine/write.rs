@@ -1,0 +1,278 @@
+//! A payload's way in and out: allocate, commit, delete.
+
+use payload_manager_catalog::{Change, DoomedFile, Durability};
+use payload_manager_core::backlog::Retired;
+use payload_manager_core::facts::{Facts, Labels};
+use payload_manager_core::ledger::{AllocateRequest, Allocation, Deletion};
+use payload_manager_core::payload::Descriptor;
+use payload_manager_core::{Ledger, Refusal};
+use payload_manager_tiers::{Sealed, TierError};
+use payload_manager_types::{BlockName, Checksum, EntryIndex, EvictionPolicy, PayloadId, Place, Protection, Tier};
+
+use super::gate::Pending;
+use super::{Engine, Error, SharedPages, blocking};
+use crate::failpoint;
+
+/// What a producer asks for, already validated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewPayload {
+    /// Bytes.
+    pub size: u64,
+    /// Where.
+    pub tier: Tier,
+    /// Time to live in milliseconds; 0: for ever.
+    pub ttl_ms: u64,
+    /// Exclude from eviction.
+    pub no_evict: bool,
+    /// What eviction may do.
+    pub policy: EvictionPolicy,
+    /// Who may write after commit.
+    pub protection: Protection,
+    /// What its producer says about it.
+    pub labels: Labels,
+}
+
+impl Engine {
+    /// Makes room and space for a payload that its producer writes in place.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Tier`], [`Error::Catalog`]; nothing is left behind.
+    pub async fn allocate(&self, new: NewPayload) -> Result<Descriptor, Error> {
+        let engine = self.clone();
+        self.detached("allocate", async move { engine.allocate_now(new).await }).await
+    }
+
+    async fn allocate_now(&self, new: NewPayload) -> Result<Descriptor, Error> {
+        offered(&new)?;
+        let request = AllocateRequest {
+            id: PayloadId::from_bytes(*uuid::Uuid::now_v7().as_bytes()),
+            size: new.size,
+            tier: new.tier,
+            ttl_ms: new.ttl_ms,
+            no_evict: new.no_evict,
+            policy: new.policy,
+            protection: new.protection,
+            reclaim_after_ms: self.0.allocation_timeout_ms,
+            labels: new.labels,
+        };
+        let allocation = loop {
+            let asked = self.ledger().allocate(request.clone(), self.now());
+            match asked {
+                Ok(allocation) => break allocation,
+                Err(Refusal::TierFull { tier, asked, .. }) => self.make_room(tier, asked).await?,
+                Err(refusal) => return Err(refusal.into()),
+            }
+        };
+        failpoint::hit("allocate-reserved");
+        match self.make(&allocation).await {
+            Ok(place) => {
+                failpoint::hit("allocate-made");
+                let descriptor = self.ledger().allocated(allocation, place);
+                let ends = [descriptor.facts.expires, descriptor.facts.reclaim_at].into_iter().flatten().min();
+                let now = self.now();
+                self.alarm(ends.map_or(u64::MAX, |at| now.monotonic + at.0.saturating_sub(now.wall.0)));
+                Ok(descriptor)
+            }
+            Err(error) => {
+                self.ledger().abandon(allocation);
+                self.0.changed.notify_waiters();
+                Err(error)
+            }
+        }
+    }
+
+    /// The row where no record says enough, then the space itself.
+    async fn make(&self, allocation: &Allocation) -> Result<Place, Error> {
+        let (id, size, tier) = (allocation.id(), allocation.size(), allocation.tier());
+        let row = allocation.row();
+        let written = tier != Tier::Ram || !row.labels.is_empty();
+        if written {
+            self.put(row, Durability::Committed).await?;
+            failpoint::hit("allocate-row-written");
+        }
+        let store = self.tier(tier)?;
+        let made = blocking(move || Ok(store.allocate(id, size)?)).await;
+        if made.is_err() && written {
+            self.submit_delete(id, Vec::new(), Durability::Soon).await?.done().await?;
+        }
+        made
+    }
+
+    /// Seals what the producer wrote. After this returns the payload survives `kill -9` of this process.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Resized`], [`Error::Tier`], [`Error::Catalog`]; the payload is ALLOCATED as before.
+    pub async fn commit(&self, id: PayloadId) -> Result<Descriptor, Error> {
+        let engine = self.clone();
+        self.detached("commit", async move { engine.commit_now(id).await }).await
+    }
+
+    async fn commit_now(&self, id: PayloadId) -> Result<Descriptor, Error> {
+        let (tier, place, facts) = self.ledger().begin_commit(id, self.now())?;
+        let committed = match self.seal(tier, place, facts.clone()).await {
+            Ok(sealed) => self.publish(id, tier, &facts, sealed).await,
+            Err(error) => Err(error),
+        };
+        if committed.is_err() {
+            let deleted_meanwhile = self.ledger().abort_commit(id);
+            if let Some(deletion) = deleted_meanwhile {
+                self.finish_deletion(deletion).await?;
+            }
+        }
+        committed
+    }
+
+    async fn seal(&self, tier: Tier, place: Place, facts: Facts) -> Result<Sealed, Error> {
+        let store = self.tier(tier)?;
+        let archive = self.0.archive;
+        let now = self.now().wall;
+        let sealed = blocking(move || {
+            let (id, size) = (facts.id, facts.size);
+            let meta = |sum: Checksum| {
+                let row = Ledger::<SharedPages>::committed_row(&facts, Some(sum));
+                archive.encode(&row, row.checksum, now)
+            };
+            store.seal(id, place, size, &meta).map_err(|e| resized(id, e))
+        })
+        .await?;
+        failpoint::hit("commit-sealed");
+        Ok(sealed)
+    }
+
+    /// RAM: record, entry, answer, and the row follows; with labels, which no record holds, the row comes first, as it
+    /// does for what is durable.
+    async fn publish(&self, id: PayloadId, tier: Tier, facts: &Facts, sealed: Sealed) -> Result<Descriptor, Error> {
+        let row = Ledger::<SharedPages>::committed_row(facts, sealed.checksum);
+        let first = match tier {
+            Tier::Disk | Tier::Object => Some(Durability::Synced),
+            Tier::Ram | Tier::Gpu => (!facts.labels.is_empty()).then_some(Durability::Committed),
+        };
+        let pass = self.0.gate.pass().await?;
+        let Some(durability) = first else {
+            let mut ledger = self.ledger();
+            let committed = ledger.finish_commit(id, sealed.checksum, self.now())?;
+            drop(self.0.gate.submit(pass, put(row), Durability::Soon));
+            drop(ledger);
+            failpoint::hit("commit-done");
+            return Ok(committed.descriptor);
+        };
+        let pending = {
+            let ledger = self.ledger();
+            // Deleted meanwhile: its row is gone or will be, and must not come back.
+            ledger.payload(id, self.now())?;
+            self.0.gate.submit(pass, put(row), durability)
+        };
+        pending.done().await?;
+        failpoint::hit("commit-row-written");
+        Ok(self.ledger().finish_commit(id, sealed.checksum, self.now())?.descriptor)
+    }
+
+    /// Deletes a payload, whatever its state.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], [`Error::Catalog`].
+    pub async fn delete(&self, id: PayloadId, force: bool) -> Result<(), Error> {
+        let engine = self.clone();
+        self.detached("delete", async move {
+            let deletion = engine.ledger().delete(id, force, engine.now())?;
+            failpoint::hit("delete-buried");
+            engine.finish_deletion(deletion).await
+        })
+        .await
+    }
+
+    /// Removes the row of a payload that is buried, then its bytes. Waits for the row where that is what the caller was
+    /// promised; for the rest a record that says DELETING is enough. No row can come after it: every other change of a
+    /// payload is submitted under the ledger's lock, while the payload is still in it.
+    pub(super) async fn finish_deletion(&self, deletion: Deletion) -> Result<(), Error> {
+        let Deletion { facts, durable, files, free } = deletion;
+        let doomed = files.iter().map(doomed).collect();
+        let durability = if durable { Durability::Synced } else { Durability::Committed };
+        let pending = self.submit_delete(facts.id, doomed, durability).await?;
+        let engine = self.clone();
+        let rest = async move {
+            pending.done().await?;
+            failpoint::hit("delete-row-gone");
+            engine.free_files(files, free);
+            Ok::<(), Error>(())
+        };
+        if durable {
+            return rest.await;
+        }
+        self.0.tasks.spawn("delete", async move {
+            if let Err(error) = rest.await {
+                tracing::error!(%error, "a deleted payload's row is still there; the next start removes it");
+            }
+        });
+        Ok(())
+    }
+
+    /// Frees blocks, and has the catalog forget those of them that are files.
+    pub(super) fn free_files(&self, files: Vec<Retired>, free: Vec<Retired>) {
+        let engine = self.clone();
+        let gone: Vec<Retired> = files.into_iter().filter(|f| free.contains(f)).collect();
+        self.0.tasks.spawn("free", async move {
+            let blocks = free.clone();
+            let worker = engine.clone();
+            let freed = blocking(move || {
+                blocks.iter().for_each(|block| worker.free_block(block));
+                Ok(())
+            });
+            if freed.await.is_err() {
+                return;
+            }
+            engine.undoom(&gone).await;
+        });
+    }
+
+    /// These files are gone: the catalog need not remember them.
+    pub(super) async fn undoom(&self, files: &[Retired]) {
+        for file in files {
+            let Ok(pass) = self.0.gate.pass().await else { return };
+            let change = Change::Undoom { id: file.id, tier: file.tier };
+            drop(self.0.gate.submit(pass, change, Durability::Soon));
+        }
+    }
+
+    /// Writes a row and waits for it.
+    pub(super) async fn put(&self, facts: Facts, durability: Durability) -> Result<(), Error> {
+        let pass = self.0.gate.pass().await?;
+        let pending = self.0.gate.submit(pass, put(facts), durability);
+        pending.done().await.map(|_| ())
+    }
+
+    async fn submit_delete(&self, id: PayloadId, doomed: Vec<DoomedFile>, how: Durability) -> Result<Pending, Error> {
+        let pass = self.0.gate.pass().await?;
+        Ok(self.0.gate.submit(pass, Change::Delete { id, doomed }, how))
+    }
+}
+
+/// What this daemon offers; the rest of the ways to ask are the ledger's to judge.
+fn offered(new: &NewPayload) -> Result<(), Refusal> {
+    match (new.protection, new.tier) {
+        (Protection::Sealed, _) => Err(Refusal::SealedNeedsSession),
+        (Protection::Strict, tier) => Err(Refusal::ProtectionNotOffered { what: "STRICT", tier }),
+        (Protection::Shared, _) => Ok(()),
+    }
+}
+
+pub(super) fn put(facts: Facts) -> Change {
+    Change::Put { facts: Box::new(facts), doomed: None }
+}
+
+/// What the catalog remembers of a file until it is gone. A file that no lease can name has the name of no block.
+pub(super) fn doomed(block: &Retired) -> DoomedFile {
+    let nobody = BlockName { index: EntryIndex::NOBODY, generation: 0 };
+    DoomedFile { id: block.id, tier: block.tier, block: block.block.unwrap_or(nobody), size: block.size }
+}
+
+/// At commit, what the producer did to its object is the producer's mistake.
+fn resized(id: PayloadId, error: TierError) -> Error {
+    match error {
+        TierError::Missing { what, .. } => Error::Resized { id, what },
+        TierError::WrongSize { expected, found, .. } => {
+            Error::Resized { id, what: format!("it has {found} bytes instead of {expected}") }
+        }
+        other => other.into(),
+    }
+}

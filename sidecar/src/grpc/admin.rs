@@ -1,0 +1,48 @@
+//! PayloadAdminService: what the daemon holds.
+
+use payload_manager_api::admin::v1::{
+    ListLeasesRequest, ListLeasesResponse, ListSessionsRequest, ListSessionsResponse, StatsRequest, StatsResponse,
+    TierUsage,
+};
+use payload_manager_api::core::v1::Tier as WireTier;
+use payload_manager_api::services::v1::payload_admin_service_server::PayloadAdminService;
+use payload_manager_types::Tier;
+use tonic::{Request, Response, Status};
+
+use super::Service;
+use super::status::not_built;
+
+#[tonic::async_trait]
+impl PayloadAdminService for Service {
+    async fn stats(&self, _: Request<StatsRequest>) -> Result<Response<StatsResponse>, Status> {
+        let stats = self.engine.stats();
+        let [gpu, ram, disk, object] = stats.tiers;
+        let usage = Tier::ALL.into_iter().zip(stats.budgets).filter_map(|(tier, budget)| {
+            let (capacity_bytes, free_bytes) = budget?;
+            Some(TierUsage { tier: WireTier::from(tier) as i32, capacity_bytes, free_bytes, unlimited: false })
+        });
+        Ok(Response::new(StatsResponse {
+            payloads_gpu: gpu.payloads,
+            payloads_ram: ram.payloads,
+            payloads_disk: disk.payloads,
+            payloads_object: object.payloads,
+            bytes_gpu: gpu.bytes,
+            bytes_ram: ram.bytes,
+            bytes_disk: disk.bytes,
+            bytes_object: object.bytes,
+            tiers: usage.collect(),
+            live_leases: stats.leases,
+            sessions: 0,
+            backlog_blocks: stats.backlog_blocks,
+            backlog_bytes: stats.backlog_bytes,
+        }))
+    }
+
+    async fn list_leases(&self, _: Request<ListLeasesRequest>) -> Result<Response<ListLeasesResponse>, Status> {
+        Err(not_built("ListLeases"))
+    }
+
+    async fn list_sessions(&self, _: Request<ListSessionsRequest>) -> Result<Response<ListSessionsResponse>, Status> {
+        Err(not_built("ListSessions"))
+    }
+}

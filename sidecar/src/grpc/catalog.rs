@@ -1,0 +1,217 @@
+//! PayloadCatalogService: a payload's life and its way between tiers.
+
+use payload_manager_api::catalog::v1::{
+    AddLineageRequest, AppendPayloadMetadataEventRequest, AppendPayloadMetadataEventResponse, GetLineageRequest,
+    GetLineageResponse, GetPayloadMetadataRequest, GetPayloadMetadataResponse, ListPayloadMetadataEventsRequest,
+    ListPayloadMetadataEventsResponse, UpdatePayloadMetadataRequest, UpdatePayloadMetadataResponse,
+};
+use payload_manager_api::convert::{self, Allocate, ListPayloads, Promote, Spill};
+use payload_manager_api::runtime::v1::{
+    AllocatePayloadRequest, AllocatePayloadResponse, CommitPayloadRequest, CommitPayloadResponse, DeleteRequest,
+    GetPayloadRequest, GetPayloadResponse, ImportPayloadRequest, ImportPayloadResponse, ListPayloadsRequest,
+    ListPayloadsResponse, PinRequest, PrefetchRequest, PromoteRequest, PromoteResponse, SpillRequest, SpillResponse,
+    UnpinRequest, WatchPayloadsRequest, WatchPayloadsResponse, spill_response,
+};
+use payload_manager_api::services::v1::payload_catalog_service_server::PayloadCatalogService;
+use payload_manager_core::facts::{Labels, Pin};
+use payload_manager_types::{PayloadId, SpillTarget};
+use tokio_stream::Empty;
+use tonic::{Request, Response, Status};
+
+use super::status::{failed, invalid, not_built};
+use super::{Service, wire};
+use crate::engine::{NewPayload, Spilled, Wait};
+
+#[tonic::async_trait]
+impl PayloadCatalogService for Service {
+    async fn allocate_payload(
+        &self,
+        request: Request<AllocatePayloadRequest>,
+    ) -> Result<Response<AllocatePayloadResponse>, Status> {
+        let asked = Allocate::try_from(request.into_inner()).map_err(invalid)?;
+        let made = self.engine.allocate(new_payload(asked)).await.map_err(failed)?;
+        let payload_descriptor = Some(wire::descriptor(&self.engine, &made));
+        Ok(Response::new(AllocatePayloadResponse { payload_descriptor, object_upload_path: String::new() }))
+    }
+
+    async fn commit_payload(
+        &self,
+        request: Request<CommitPayloadRequest>,
+    ) -> Result<Response<CommitPayloadResponse>, Status> {
+        let id = PayloadId::try_from(request.into_inner()).map_err(invalid)?;
+        let committed = self.engine.commit(id).await.map_err(failed)?;
+        let payload_descriptor = Some(wire::descriptor(&self.engine, &committed));
+        Ok(Response::new(CommitPayloadResponse { payload_descriptor }))
+    }
+
+    async fn delete(&self, request: Request<DeleteRequest>) -> Result<Response<()>, Status> {
+        let asked = convert::Delete::try_from(request.into_inner()).map_err(invalid)?;
+        self.engine.delete(asked.id, asked.force).await.map_err(failed)?;
+        Ok(Response::new(()))
+    }
+
+    async fn get_payload(&self, request: Request<GetPayloadRequest>) -> Result<Response<GetPayloadResponse>, Status> {
+        let id = PayloadId::try_from(request.into_inner()).map_err(invalid)?;
+        let found = self.engine.summary(id).map_err(failed)?;
+        let facts = &found.descriptor.facts;
+        Ok(Response::new(GetPayloadResponse {
+            payload_descriptor: Some(wire::descriptor(&self.engine, &found.descriptor)),
+            no_evict: facts.no_evict,
+            active_leases: found.leases,
+            pinned: facts.pin.is_some(),
+            pinned_until: match facts.pin {
+                Some(Pin::Until(at)) => Some(at.into()),
+                Some(Pin::UntilUnpinned) | None => None,
+            },
+            dataset: facts.labels.dataset.clone(),
+            producer: facts.labels.producer.clone(),
+            tags: facts.labels.tags.clone().into_iter().collect(),
+        }))
+    }
+
+    async fn list_payloads(
+        &self,
+        request: Request<ListPayloadsRequest>,
+    ) -> Result<Response<ListPayloadsResponse>, Status> {
+        let asked = ListPayloads::try_from(request.into_inner()).map_err(invalid)?;
+        let after = wire::cursor(&asked.page.token)?;
+        let page = self.engine.page(asked.tier, asked.page.size as usize, after);
+        Ok(Response::new(ListPayloadsResponse {
+            payloads: page.rows.iter().map(wire::summary).collect(),
+            next_page_token: wire::page_token(page.next),
+            total_count: i32::try_from(page.total).unwrap_or(i32::MAX),
+        }))
+    }
+
+    async fn promote(&self, request: Request<PromoteRequest>) -> Result<Response<PromoteResponse>, Status> {
+        let asked = Promote::try_from(request.into_inner()).map_err(invalid)?;
+        let checked = self.engine.check_promote(asked.id, asked.target).map_err(failed)?;
+        let descriptor = if asked.wait {
+            self.engine.promote(asked.id, asked.target).await.map_err(failed)?
+        } else {
+            self.engine.promote_later(asked.id, asked.target);
+            checked
+        };
+        let payload_descriptor = Some(wire::descriptor(&self.engine, &descriptor));
+        Ok(Response::new(PromoteResponse { payload_descriptor }))
+    }
+
+    async fn spill(&self, request: Request<SpillRequest>) -> Result<Response<SpillResponse>, Status> {
+        let request = request.into_inner();
+        let echo = request.ids.clone();
+        let asked = Spill::try_from(request).map_err(invalid)?;
+        let wait = match asked.wait {
+            _ if asked.wait_for_leases => Wait::Freed,
+            true => Wait::Moved,
+            false if asked.fsync => Wait::Moved,
+            false => Wait::No,
+        };
+        // All at once; the engine bounds how many copies run.
+        let spills = asked.ids.into_iter().map(|id| self.spill_one(id, asked.target, wait));
+        let results = futures_util::future::join_all(spills).await;
+        let echoed =
+            results.into_iter().zip(echo).map(|(result, id)| spill_response::Result { id: Some(id), ..result });
+        Ok(Response::new(SpillResponse { results: wire::within_limit(echoed.collect()) }))
+    }
+
+    async fn prefetch(&self, _: Request<PrefetchRequest>) -> Result<Response<()>, Status> {
+        Err(not_built("Prefetch"))
+    }
+
+    async fn pin(&self, _: Request<PinRequest>) -> Result<Response<()>, Status> {
+        Err(not_built("Pin"))
+    }
+
+    async fn unpin(&self, _: Request<UnpinRequest>) -> Result<Response<()>, Status> {
+        Err(not_built("Unpin"))
+    }
+
+    async fn import_payload(
+        &self,
+        _: Request<ImportPayloadRequest>,
+    ) -> Result<Response<ImportPayloadResponse>, Status> {
+        Err(not_built("ImportPayload"))
+    }
+
+    async fn add_lineage(&self, _: Request<AddLineageRequest>) -> Result<Response<()>, Status> {
+        Err(not_built("AddLineage"))
+    }
+
+    async fn get_lineage(&self, _: Request<GetLineageRequest>) -> Result<Response<GetLineageResponse>, Status> {
+        Err(not_built("GetLineage"))
+    }
+
+    async fn update_payload_metadata(
+        &self,
+        _: Request<UpdatePayloadMetadataRequest>,
+    ) -> Result<Response<UpdatePayloadMetadataResponse>, Status> {
+        Err(not_built("UpdatePayloadMetadata"))
+    }
+
+    async fn append_payload_metadata_event(
+        &self,
+        _: Request<AppendPayloadMetadataEventRequest>,
+    ) -> Result<Response<AppendPayloadMetadataEventResponse>, Status> {
+        Err(not_built("AppendPayloadMetadataEvent"))
+    }
+
+    async fn get_payload_metadata(
+        &self,
+        _: Request<GetPayloadMetadataRequest>,
+    ) -> Result<Response<GetPayloadMetadataResponse>, Status> {
+        Err(not_built("GetPayloadMetadata"))
+    }
+
+    async fn list_payload_metadata_events(
+        &self,
+        _: Request<ListPayloadMetadataEventsRequest>,
+    ) -> Result<Response<ListPayloadMetadataEventsResponse>, Status> {
+        Err(not_built("ListPayloadMetadataEvents"))
+    }
+
+    type WatchPayloadsStream = Empty<Result<WatchPayloadsResponse, Status>>;
+
+    async fn watch_payloads(
+        &self,
+        _: Request<WatchPayloadsRequest>,
+    ) -> Result<Response<Self::WatchPayloadsStream>, Status> {
+        Err(not_built("WatchPayloads"))
+    }
+}
+
+impl Service {
+    async fn spill_one(
+        &self,
+        id: Result<PayloadId, convert::Invalid>,
+        target: Option<SpillTarget>,
+        wait: Wait,
+    ) -> spill_response::Result {
+        let spilled = match id {
+            Ok(id) => self.engine.spill(id, target, wait).await.map_err(failed),
+            Err(error) => Err(invalid(error)),
+        };
+        let mut result = spill_response::Result { ok: spilled.is_ok(), ..spill_response::Result::default() };
+        match spilled {
+            Ok(Spilled::Kept(d)) => result.payload_descriptor = Some(wire::descriptor(&self.engine, &d)),
+            Ok(Spilled::Deleted) => {}
+            Err(status) => {
+                result.error_message = wire::item_error(&status);
+                result.error = Some((&status).into());
+            }
+        }
+        result
+    }
+}
+
+fn new_payload(asked: Allocate) -> NewPayload {
+    let convert::Labels { dataset, producer, tags } = asked.labels;
+    NewPayload {
+        size: asked.size,
+        tier: asked.tier,
+        ttl_ms: asked.ttl_ms.unwrap_or(0),
+        no_evict: asked.no_evict,
+        policy: asked.policy,
+        protection: asked.protection,
+        labels: Labels { dataset, producer, tags },
+    }
+}

@@ -1,0 +1,20 @@
+//! The gRPC edge: thin handlers over the engine, one file a service. Wire types come in here and go no further.
+//!
+//! `wire` turns what the engine says into messages, `status` its errors into codes; `serve` listens.
+
+mod admin;
+mod catalog;
+mod data;
+mod peers;
+pub(crate) mod serve;
+mod status;
+mod stream;
+mod wire;
+
+use crate::engine::Engine;
+
+/// The services, all over one engine.
+#[derive(Clone)]
+struct Service {
+    engine: Engine,
+}

@@ -1,0 +1,167 @@
+//! Listens: gRPC on `control.sock` and, if asked for, on a loopback port; with health checking and reflection.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use payload_manager_api::FILE_DESCRIPTOR_SET;
+use payload_manager_api::codec::blame_the_caller;
+use payload_manager_api::services::v1::payload_admin_service_server::PayloadAdminServiceServer;
+use payload_manager_api::services::v1::payload_catalog_service_server::PayloadCatalogServiceServer;
+use payload_manager_api::services::v1::payload_data_service_server::PayloadDataServiceServer;
+use payload_manager_api::services::v1::payload_stream_service_server::PayloadStreamServiceServer;
+use tokio::net::{TcpListener, UnixListener};
+use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tonic::service::{InterceptorLayer, Routes};
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+use tonic_reflection::server::Builder as Reflection;
+use tower::util::MapResponseLayer;
+
+use super::Service;
+use super::peers::Doorkeeper;
+use crate::config::Peers;
+use crate::engine::Engine;
+
+/// The name of the gRPC socket in the runtime folder.
+pub(crate) const CONTROL_SOCKET: &str = "control.sock";
+
+/// Sockets that are bound and not served yet.
+pub(crate) struct Listeners {
+    socket: PathBuf,
+    unix: UnixListener,
+    tcp: Option<TcpListener>,
+}
+
+/// Why the daemon can't listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// A socket can't be bound.
+    #[error("can't listen on {address}: {error}")]
+    Bind {
+        /// Where.
+        address: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The descriptors compiled into this program are broken.
+    #[error("reflection can't be offered: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+}
+
+impl Listeners {
+    /// Binds `control.sock` in a folder that is locked by this process, mode 0660, and `listen` if there is one. A
+    /// socket that is there was left by a daemon that is gone.
+    ///
+    /// # Errors
+    /// [`ListenError::Bind`].
+    pub(crate) async fn bind(runtime_dir: &Path, listen: Option<SocketAddr>) -> Result<Self, ListenError> {
+        let socket = runtime_dir.join(CONTROL_SOCKET);
+        let at_socket = |error| ListenError::Bind { address: socket.display().to_string(), error };
+        match std::fs::remove_file(&socket) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at_socket(error)),
+            Ok(()) | Err(_) => {}
+        }
+        let unix = UnixListener::bind(&socket).map_err(at_socket)?;
+        let mode = std::fs::Permissions::from_mode(0o660);
+        std::fs::set_permissions(&socket, mode).map_err(at_socket)?;
+        let tcp = match listen {
+            Some(address) => {
+                let bound = TcpListener::bind(address).await;
+                Some(bound.map_err(|error| ListenError::Bind { address: address.to_string(), error })?)
+            }
+            None => None,
+        };
+        Ok(Self { socket, unix, tcp })
+    }
+
+    /// The Unix socket's path.
+    #[must_use]
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// The TCP address, with the port that was given.
+    #[must_use]
+    pub(crate) fn tcp(&self) -> Option<SocketAddr> {
+        self.tcp.as_ref().and_then(|l| l.local_addr().ok())
+    }
+
+    /// Serves until the engine's tasks are asked to stop, then lets what is under way finish.
+    ///
+    /// # Errors
+    /// [`ListenError::Reflection`].
+    pub(crate) async fn serve(self, engine: &Engine, peers: Peers) -> Result<(), ListenError> {
+        let (reporter, routes) = routes(engine).await?;
+        let stopping = engine.tasks().token();
+        let door = Doorkeeper::new(peers);
+        let (unix_routes, stop) = (routes.clone(), stopping.clone());
+        engine.tasks().spawn("grpc-unix", async move {
+            let layer = InterceptorLayer::new(move |request| door.check(request));
+            let server = tonic::transport::Server::builder()
+                .layer(MapResponseLayer::new(answer))
+                .layer(layer)
+                .add_routes(unix_routes);
+            let incoming = UnixListenerStream::new(self.unix);
+            ended(server.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await);
+        });
+        if let Some(tcp) = self.tcp {
+            engine.tasks().spawn("grpc-tcp", async move {
+                let server =
+                    tonic::transport::Server::builder().layer(MapResponseLayer::new(answer)).add_routes(routes);
+                let incoming = TcpListenerStream::new(tcp);
+                ended(server.serve_with_incoming_shutdown(incoming, stopping.cancelled_owned()).await);
+            });
+        }
+        let (stopping, health) = (engine.tasks().clone(), reporter);
+        engine.tasks().spawn("health", async move {
+            stopping.stopping().await;
+            not_serving(&health).await;
+        });
+        Ok(())
+    }
+}
+
+/// Tells those who watch the health that this daemon is on its way out.
+async fn not_serving(reporter: &HealthReporter) {
+    reporter.set_not_serving::<PayloadAdminServiceServer<Service>>().await;
+    reporter.set_not_serving::<PayloadCatalogServiceServer<Service>>().await;
+    reporter.set_not_serving::<PayloadDataServiceServer<Service>>().await;
+    reporter.set_not_serving::<PayloadStreamServiceServer<Service>>().await;
+    reporter.set_service_status("", ServingStatus::NotServing).await;
+}
+
+/// The last word on every answer.
+fn answer<B>(mut response: tonic::codegen::http::Response<B>) -> tonic::codegen::http::Response<B> {
+    blame_the_caller(response.headers_mut());
+    response
+}
+
+fn ended(result: Result<(), tonic::transport::Error>) {
+    if let Err(error) = result {
+        tracing::error!(%error, "a gRPC listener ended");
+    }
+}
+
+async fn routes(engine: &Engine) -> Result<(HealthReporter, Routes), ListenError> {
+    let service = Service { engine: engine.clone() };
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_serving::<PayloadAdminServiceServer<Service>>().await;
+    reporter.set_serving::<PayloadCatalogServiceServer<Service>>().await;
+    reporter.set_serving::<PayloadDataServiceServer<Service>>().await;
+    reporter.set_serving::<PayloadStreamServiceServer<Service>>().await;
+    let described = || {
+        Reflection::configure()
+            .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let routes = Routes::new(PayloadCatalogServiceServer::new(service.clone()))
+        .add_service(PayloadDataServiceServer::new(service.clone()))
+        .add_service(PayloadStreamServiceServer::new(service.clone()))
+        .add_service(PayloadAdminServiceServer::new(service))
+        .add_service(health)
+        .add_service(described().build_v1()?)
+        .add_service(described().build_v1alpha()?);
+    Ok((reporter, routes))
+}

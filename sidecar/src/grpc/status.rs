@@ -1,0 +1,169 @@
+//! Which gRPC code each error gets: the only file that names one. Its inverse is the client's `error`.
+
+use payload_manager_api::Reason;
+use payload_manager_api::convert::Invalid;
+use payload_manager_api::reason::status;
+use payload_manager_core::Refusal;
+use payload_manager_tiers::TierError;
+use tonic::{Code, Status};
+
+use crate::engine::Error;
+
+/// The facts of an error, for programs.
+type Facts = Vec<(&'static str, String)>;
+
+/// A message that breaks the contract.
+pub(super) fn invalid(error: Invalid) -> Status {
+    let (reason, facts) = (error.reason, error.facts());
+    status(Code::InvalidArgument, reason, error.to_string(), facts)
+}
+
+/// A token that this daemon never made.
+pub(super) fn bad_page_token() -> Status {
+    let message = "page_token: not one of this daemon's; send next_page_token as it came, or none for the first page";
+    status(Code::InvalidArgument, Reason::BadPageToken, message, [("field", "page_token".to_owned())])
+}
+
+/// A call that this version does not offer.
+pub(super) fn not_built(call: &'static str) -> Status {
+    let message = format!("{call} is not offered by this version of the daemon");
+    status(Code::Unimplemented, Reason::NotImplemented, message, [])
+}
+
+/// An answer that would be larger than a message may be.
+pub(super) fn peer_not_allowed(uid: u32, gid: u32) -> Status {
+    let message = format!(
+        "user {uid} with group {gid} may not use this socket; add it to allow-uids or allow-gids of the daemon"
+    );
+    status(
+        Code::PermissionDenied,
+        Reason::PeerNotAllowed,
+        message,
+        [("uid", uid.to_string()), ("gid", gid.to_string())],
+    )
+}
+
+/// What the engine failed with.
+pub(super) fn failed(error: Error) -> Status {
+    let (code, reason, facts) = judge(&error);
+    if code == Code::Internal {
+        tracing::error!(%error, "a call failed for a reason of ours");
+    }
+    status(code, reason, error.to_string(), facts)
+}
+
+fn judge(error: &Error) -> (Code, Reason, Facts) {
+    match error {
+        Error::Refused(refusal) => refused(refusal),
+        Error::Tier(error) => tier(error),
+        Error::Resized { id, .. } => (Code::FailedPrecondition, Reason::SizeMismatch, about(id)),
+        Error::Corrupt { id, tier, expected, found } => {
+            let mut facts = about(id);
+            facts.push(("tier", tier.to_string()));
+            facts.extend([("expected", expected.to_string()), ("found", found.to_string())]);
+            (Code::DataLoss, Reason::ChecksumMismatch, facts)
+        }
+        Error::Catalog(_) => (Code::Unavailable, Reason::CatalogUnavailable, Vec::new()),
+        Error::NoSuchStream(name) => (Code::NotFound, Reason::StreamNotFound, vec![("stream", name.to_string())]),
+        Error::StreamExists(name) => (Code::AlreadyExists, Reason::StreamExists, vec![("stream", name.to_string())]),
+        Error::Offset { stream, asked, first, next } => {
+            let reason = if asked < first { Reason::OffsetRemoved } else { Reason::OffsetBeyondEnd };
+            let facts = vec![
+                ("stream", stream.to_string()),
+                ("asked", asked.to_string()),
+                ("first", first.to_string()),
+                ("next", next.to_string()),
+            ];
+            (Code::OutOfRange, reason, facts)
+        }
+        Error::StillLeased { id, tier } => {
+            let mut facts = about(id);
+            facts.push(("tier", tier.to_string()));
+            (Code::Aborted, Reason::Leased, facts)
+        }
+        Error::ShuttingDown => (Code::Unavailable, Reason::ShuttingDown, Vec::new()),
+        Error::Bug(_) => (Code::Internal, Reason::Bug, Vec::new()),
+    }
+}
+
+fn about(id: &payload_manager_types::PayloadId) -> Facts {
+    vec![("payload_id", id.to_string())]
+}
+
+fn refused(refusal: &Refusal) -> (Code, Reason, Facts) {
+    let wrong_state = Code::FailedPrecondition;
+    match refusal {
+        Refusal::NotFound { id } | Refusal::Expired { id, .. } => (Code::NotFound, Reason::PayloadNotFound, about(id)),
+        Refusal::NotConfigured { tier } => (wrong_state, Reason::TierNotConfigured, vec![("tier", tier.to_string())]),
+        Refusal::SizeLimit { asked, limit } => {
+            let facts = vec![("asked_bytes", asked.to_string()), ("limit_bytes", limit.to_string())];
+            (Code::InvalidArgument, Reason::SizeLimit, facts)
+        }
+        Refusal::TimeTooLate { .. } => (Code::InvalidArgument, Reason::TimeTooLate, Vec::new()),
+        Refusal::SealedNeedsSession => (wrong_state, Reason::SealedNeedsSession, Vec::new()),
+        Refusal::ProtectionNotOffered { tier, .. } => {
+            (wrong_state, Reason::ProtectionNotOffered, vec![("tier", tier.to_string())])
+        }
+        Refusal::TierFull { tier, asked, free, capacity } => {
+            let facts = vec![
+                ("tier", tier.to_string()),
+                ("asked_bytes", asked.to_string()),
+                ("free_bytes", free.to_string()),
+                ("capacity_bytes", capacity.to_string()),
+            ];
+            (Code::ResourceExhausted, Reason::TierFull, facts)
+        }
+        Refusal::PayloadLimit { limit } => limited(Reason::PayloadLimit, *limit),
+        Refusal::LeaseLimit { limit } => limited(Reason::LeaseLimit, *limit),
+        Refusal::AlreadyCommitted { id, .. } => (wrong_state, Reason::AlreadyCommitted, about(id)),
+        Refusal::NotCommitted { id } => (wrong_state, Reason::NotCommitted, about(id)),
+        Refusal::Leased { id, leases } => {
+            let mut facts = about(id);
+            facts.push(("leases", leases.to_string()));
+            (Code::Aborted, Reason::Leased, facts)
+        }
+        Refusal::MinTierNotMet { id, have, want } => (wrong_state, Reason::MinTierNotMet, between(id, have, want)),
+        Refusal::SpillToFaster { id, have, want } => (wrong_state, Reason::SpillToFaster, between(id, have, want)),
+        Refusal::PromoteToSlower { id, have, want } => (wrong_state, Reason::PromoteToSlower, between(id, have, want)),
+        Refusal::Pinned { id } => (wrong_state, Reason::Pinned, about(id)),
+        Refusal::MinResidency { id, floor } => {
+            let mut facts = about(id);
+            facts.push(("floor", floor.to_string()));
+            (wrong_state, Reason::MinResidency, facts)
+        }
+        Refusal::RequireDurable { id } => (wrong_state, Reason::RequireDurable, about(id)),
+        Refusal::BytesLost { id } => (Code::DataLoss, Reason::BytesLost, about(id)),
+        Refusal::LeaseOver => (Code::NotFound, Reason::LeaseOver, Vec::new()),
+    }
+}
+
+fn limited(reason: Reason, limit: u64) -> (Code, Reason, Facts) {
+    (Code::ResourceExhausted, reason, vec![("limit", limit.to_string())])
+}
+
+fn between(
+    id: &payload_manager_types::PayloadId,
+    have: &payload_manager_types::Tier,
+    want: &payload_manager_types::Tier,
+) -> Facts {
+    let mut facts = about(id);
+    facts.extend([("have", have.to_string()), ("want", want.to_string())]);
+    facts
+}
+
+fn tier(error: &TierError) -> (Code, Reason, Facts) {
+    match error {
+        TierError::Full { tier, asked, free, .. } => {
+            let facts =
+                vec![("tier", tier.to_string()), ("asked_bytes", asked.to_string()), ("free_bytes", free.to_string())];
+            (Code::ResourceExhausted, Reason::TierFull, facts)
+        }
+        TierError::Missing { id, tier, .. } | TierError::WrongSize { id, tier, .. } => {
+            let mut facts = about(id);
+            facts.push(("tier", tier.to_string()));
+            (Code::DataLoss, Reason::BytesLost, facts)
+        }
+        TierError::Io { tier, .. } => (Code::Unavailable, Reason::StoreUnavailable, vec![("tier", tier.to_string())]),
+        TierError::Cancelled { .. } => (Code::Unavailable, Reason::ShuttingDown, Vec::new()),
+    }
+}
