@@ -66,29 +66,43 @@ impl<B: Board> Ledger<B> {
     ///
     /// Who is leased is found by looking through the lease pages, for many at once: each look is at twice as many.
     fn victims(&mut self, tier: Tier, need: u64, now: Now) -> Option<Vec<Pick>> {
-        let mut leased = HashSet::new();
+        let mut stay = HashSet::new();
         let mut at_least = 1;
         loop {
-            let picked = self.candidates(&Hunt { tier, need, at_least, leased: &leased, now });
-            let found = self.leased(&picked, tier);
-            let mut left = need;
-            let mut victims = Vec::new();
-            for pick in picked.iter().filter(|p| !found.contains(&p.id)) {
-                if left == 0 {
-                    break;
-                }
-                left = left.saturating_sub(pick.size);
-                victims.push(*pick);
-            }
-            if left == 0 {
-                return Some(victims);
-            }
-            if found.is_empty() {
-                return None;
+            let picked = self.candidates(&Hunt { tier, need, at_least, stay: &stay, now });
+            let mut out = self.leased(&picked, tier);
+            let victims = self.choose(&picked, need, &mut out);
+            if victims.is_some() || out.is_empty() {
+                return victims;
             }
             at_least = picked.len() * 2;
-            leased.extend(found);
+            stay.extend(out);
         }
+    }
+
+    /// The first of `picked` that are enough, less those that are `out`, and less those that no longer fit where the
+    /// ones before them go: these are out, too.
+    fn choose(&self, picked: &[Pick], need: u64, out: &mut HashSet<PayloadId>) -> Option<Vec<Pick>> {
+        let mut room = self.budgets.map(|b| b.map_or(0, |b| b.free()));
+        let (mut left, mut victims) = (need, Vec::new());
+        for pick in picked {
+            if left == 0 {
+                break;
+            }
+            if out.contains(&pick.id) {
+                continue;
+            }
+            if let Some(free) = pick.writes.and_then(|to| room.get_mut(to.index())) {
+                if *free < pick.size {
+                    out.insert(pick.id);
+                    continue;
+                }
+                *free -= pick.size;
+            }
+            left = left.saturating_sub(pick.size);
+            victims.push(*pick);
+        }
+        (left == 0).then_some(victims)
     }
 
     /// Those that a lease keeps: a lease on the block in this tier or, for who would be deleted, on any.
@@ -111,14 +125,12 @@ impl<B: Board> Ledger<B> {
     fn candidates(&mut self, hunt: &Hunt<'_>) -> Vec<Pick> {
         let Some(queue) = self.queues.get_mut(hunt.tier.index()) else { return Vec::new() };
         let mut queue = std::mem::take(queue);
-        // What each tier can still take, less what goes there by this very plan.
-        let mut room = self.budgets.map(|b| b.map(|b| b.free()));
         let (mut picked, mut bytes) = (Vec::new(), 0u64);
         queue.sweep(|place| {
             if bytes >= hunt.need && picked.len() >= hunt.at_least {
                 return None;
             }
-            let (look, pick) = self.look(place, hunt, &mut room);
+            let (look, pick) = self.look(place, hunt);
             bytes = bytes.saturating_add(pick.map_or(0, |p| p.size));
             picked.extend(pick);
             Some(look)
@@ -129,26 +141,24 @@ impl<B: Board> Ledger<B> {
         picked
     }
 
-    fn look(&mut self, place: Place, hunt: &Hunt<'_>, room: &mut Rooms) -> (Look, Option<Pick>) {
+    fn look(&mut self, place: Place, hunt: &Hunt<'_>) -> (Look, Option<Pick>) {
         let here = Some((hunt.tier, place.number));
         let Some(payload) = self.payloads.get_mut(&place.id).filter(|p| p.ticket == here) else {
             return (Look::Stale, None);
         };
-        let stays = hunt.leased.contains(&place.id) || payload.work != Work::None || payload.is_pinned(hunt.now.wall);
+        let stays = hunt.stay.contains(&place.id) || payload.work != Work::None || payload.is_pinned(hunt.now.wall);
         let size = payload.facts.size;
-        let free = |to: Tier| room.get(to.index()).copied().flatten();
-        let fits = |to: Tier| free(to).is_some_and(|free| size <= free) && !self.backlog.contains(place.id, to);
+        let free = |to: Tier| self.budgets.get(to.index()).copied().flatten().map_or(0, |b| b.free());
+        let fits = |to: Tier| size <= free(to) && !self.backlog.contains(place.id, to);
         let Some(to) = way_out(payload, hunt.tier, fits).filter(|_| !stays) else { return (Look::Kept, None) };
         if std::mem::take(&mut payload.visited) {
             return (Look::Spared, None);
         }
-        if let SpillTarget::Tier(to) = to
-            && payload.copy(to).is_none()
-            && let Some(Some(free)) = room.get_mut(to.index())
-        {
-            *free -= size;
-        }
-        (Look::Victim, Some(Pick { id: place.id, size, to }))
+        let writes = match to {
+            SpillTarget::Tier(to) => payload.copy(to).is_none().then_some(to),
+            SpillTarget::Void => None,
+        };
+        (Look::Victim, Some(Pick { id: place.id, size, to, writes }))
     }
 
     fn evict(&mut self, pick: Pick, now: Now) -> Option<Step> {
@@ -163,9 +173,6 @@ impl<B: Board> Ledger<B> {
     }
 }
 
-/// What each tier can take, by [`Tier::index`].
-type Rooms = [Option<u64>; 4];
-
 /// What is looked for.
 struct Hunt<'a> {
     /// Where.
@@ -174,8 +181,8 @@ struct Hunt<'a> {
     need: u64,
     /// How many payloads, at least.
     at_least: usize,
-    /// Known to be kept by a lease.
-    leased: &'a HashSet<PayloadId>,
+    /// Known to stay.
+    stay: &'a HashSet<PayloadId>,
     now: Now,
 }
 
@@ -185,6 +192,8 @@ struct Pick {
     id: PayloadId,
     size: u64,
     to: SpillTarget,
+    /// The tier that its bytes must be written to first.
+    writes: Option<Tier>,
 }
 
 /// Where a payload may go when it leaves `tier`: to a slower copy it already has, or where its policy sends it if it

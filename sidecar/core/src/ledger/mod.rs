@@ -199,6 +199,11 @@ impl<B: Board> Ledger<B> {
         }
     }
 
+    /// Places in a tier's eviction queue, stale ones included: at most some more than twice its payloads.
+    pub fn places(&self, tier: Tier) -> usize {
+        self.queues.get(tier.index()).map_or(0, EvictionQueue::len)
+    }
+
     fn budget(&mut self, tier: Tier) -> Result<&mut Budget, Refusal> {
         self.budgets.get_mut(tier.index()).and_then(Option::as_mut).ok_or(Refusal::NotConfigured { tier })
     }

@@ -10,14 +10,11 @@
 #![allow(unreachable_pub, reason = "a test has no outside")]
 
 mod board;
-mod crash;
 mod eviction;
 mod leases;
 mod life;
 mod listing;
 mod oracle;
 mod pages;
-mod property;
-mod recovery;
 mod transfers;
 mod world;

@@ -330,6 +330,12 @@ impl World {
         let file = (ticket.id(), ticket.to);
         if !self.ledger.abort_transfer(ticket) {
             self.outside.doomed.remove(&file);
+            // Its row may be about to go, and need not remember the file then.
+            for job in &mut self.jobs {
+                if let Job::Bury(deletion) = job {
+                    deletion.files.retain(|f| (f.id, f.tier) != file);
+                }
+            }
         }
     }
 
