@@ -68,6 +68,9 @@ impl StartError {
     }
 }
 
+/// What copies that are told to end may still take.
+const LAST_GRACE: Duration = Duration::from_secs(2);
+
 /// A daemon that serves.
 pub struct App {
     engine: Engine,
@@ -136,7 +139,11 @@ impl App {
     /// Stops: takes no more calls, lets what is under way finish within the grace, writes what is queued. RAM payloads
     /// stay for the next start.
     pub async fn stop(self) -> Drained {
-        let drained = self.engine.tasks().drain(self.grace).await;
+        let mut drained = self.engine.tasks().drain(self.grace).await;
+        if drained.left > 0 {
+            self.engine.hurry();
+            drained = self.engine.tasks().drain(LAST_GRACE).await;
+        }
         // A start or a wipe may come at once: a socket without a daemon would mislead clients.
         if let Err(error) = std::fs::remove_file(&self.socket) {
             tracing::debug!(%error, "the socket was gone already");

@@ -23,6 +23,8 @@ pub enum Exit {
     /// 3: refused to start: another daemon has the folders, or the data in them belongs to another instance or to a newer
     /// version. Nothing was changed.
     Refused,
+    /// 128 and the signal's number, as shells have it: a signal ended what had not come to its end.
+    Signal(u8),
 }
 
 impl From<Exit> for ExitCode {
@@ -32,6 +34,7 @@ impl From<Exit> for ExitCode {
             Exit::Failure => 1,
             Exit::Usage => 2,
             Exit::Refused => 3,
+            Exit::Signal(number) => number.saturating_add(128),
         })
     }
 }
@@ -94,6 +97,9 @@ pub struct DemoArgs {
     /// Take at most this much from the files
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = config::units::parse_size)]
     pub limit: u64,
+    /// Take at most this many files
+    #[arg(long, value_name = "COUNT", default_value_t = 4096)]
+    pub max_files: usize,
     /// Leave the demo's folder behind, and say where it is
     #[arg(long)]
     pub keep: bool,
@@ -127,6 +133,8 @@ pub struct DemoPartArgs {
 /// The part that a process plays in the demo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum DemoPart {
+    /// Serves.
+    Daemon,
     /// Puts the files.
     Producer,
     /// Follows the stream and checks them.

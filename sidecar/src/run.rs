@@ -22,7 +22,10 @@ pub fn serve(given: &Given) -> Exit {
             return Exit::Failure;
         }
     };
-    runtime.block_on(live(config))
+    let exit = runtime.block_on(live(config));
+    // What blocks can't be interrupted, and what it was doing is cleaned up by the next start.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    exit
 }
 
 /// Prints the configuration in force.

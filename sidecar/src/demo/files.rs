@@ -92,7 +92,11 @@ impl Picked {
         let path = fs::canonicalize(path)?;
         let found = fs::metadata(&path)?;
         let mut later = Vec::new();
-        if found.is_dir() { self.folder(&path, most, &mut later) } else { self.file(path, &found, most) }
+        if found.is_dir() {
+            self.folder(&path, most, &mut later)
+        } else {
+            self.file(path, &found, most)
+        }
         // A cache within a cache comes after it, so this grows.
         let mut next = 0;
         while let Some(folder) = later.get(next).cloned() {

@@ -1,15 +1,184 @@
-//! `demo`.
+//! `demo`: takes real files through the whole life of a payload, between real processes, and checks every byte.
+//!
+//! ```text
+//!  files ─► ground ─► story ──────────────► table
+//!                       │ starts and hears        plan.json, then events on standard output
+//!                       ├──► daemon      part ─► serve
+//!                       ├──► producer    part ─► producer
+//!                       └──► consumer    part ─► consumer ─► check
+//! ```
+//!
+//! It uses the daemon as anybody would, through its program and the client crate, and leaves nothing behind.
 
-use crate::cli::{DemoArgs, DemoPartArgs, Exit};
+mod check;
+mod consumer;
+mod files;
+mod ground;
+mod measure;
+mod part;
+mod plan;
+mod processes;
+mod producer;
+mod screen;
+mod signals;
+mod story;
+mod table;
+
+use std::io::Write;
+use std::path::Path;
+
+pub use part::part;
+
+use crate::cli::{DemoArgs, Exit};
+use crate::config::units::size_for_people;
+use files::{Most, Picked};
+use ground::Ground;
+use plan::Plan;
+use processes::Cast;
+use screen::Screen;
+use signals::Signals;
+use story::Told;
+use table::Results;
 
 /// Runs the demo.
 #[must_use]
-pub fn run(_: &DemoArgs) -> Exit {
-    Exit::Failure
+pub fn run(args: &DemoArgs) -> Exit {
+    let mut screen = Screen::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(live(args, &mut screen)),
+        Err(error) => Err(End::Failed(error.to_string())),
+    };
+    match ended {
+        Ok(exit) => exit,
+        Err(end) => {
+            screen.say(&format!("payload-manager: {}", end.words()));
+            end.exit()
+        }
+    }
 }
 
-/// Plays one part of it.
-#[must_use]
-pub fn part(_: &DemoPartArgs) -> Exit {
-    Exit::Failure
+/// Why it ended before its end.
+enum End {
+    /// What was asked for can't be.
+    Refused(String),
+    /// Something went wrong.
+    Failed(String),
+    /// This signal came.
+    Signal(u8),
+}
+
+impl End {
+    fn words(&self) -> &str {
+        match self {
+            Self::Refused(why) | Self::Failed(why) => why,
+            Self::Signal(_) => "stopped before the end; nothing was left behind",
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Refused(_) => Exit::Usage,
+            Self::Failed(_) => Exit::Failure,
+            Self::Signal(number) => Exit::Signal(*number),
+        }
+    }
+}
+
+async fn live(args: &DemoArgs, screen: &mut Screen) -> Result<Exit, End> {
+    let mut signals = Signals::listen().map_err(|error| End::Failed(error.to_string()))?;
+    let picked = pick(args, screen).map_err(End::Refused)?;
+    let ground = Ground::make(&picked, args.ram).map_err(End::Refused)?;
+    introduce(screen, &picked, &ground);
+    let plan = ground.plan(picked.files);
+    let mut results = Results { files: plan.files.len(), ram: plan.ram, ..Results::default() };
+    let mut cast = Cast::default();
+    plan.write(ground.folder()).map_err(|error| End::Failed(format!("the plan can't be written: {error}")))?;
+    let mut told = Told { screen, results: &mut results, plan: &plan };
+    let mut outcome = tokio::select! {
+        told = story::tell(&mut cast, &plan, ground.folder(), &mut told) => told.map_err(End::Failed),
+        signal = signals.next() => Err(End::Signal(signal)),
+    };
+    screen.close();
+    if let Err(End::Failed(why)) = &mut outcome {
+        why.push_str("\nThe last that the daemon said:");
+        why.push_str(&cast.daemons_last_words());
+    }
+    let stopped = cast.end(&mut signals).await;
+    let left = leave(ground, args.keep, screen);
+    outcome?;
+    report(args, screen, &results);
+    left.map_err(|why| End::Failed(format!("not everything could be removed: {why}")))?;
+    if !stopped {
+        return Err(End::Failed("the daemon did not stop in order".into()));
+    }
+    Ok(if results.all_right() { Exit::Success } else { Exit::Failure })
+}
+
+/// Less than this is little to show tiering with, in bytes.
+const LITTLE: u64 = 16 << 20;
+
+fn pick(args: &DemoArgs, screen: &Screen) -> Result<Picked, String> {
+    let most = Most { bytes: args.limit, files: args.max_files };
+    let mut picked = Picked::default();
+    let mut add = |path: &Path| picked.add(path, most).map_err(|error| format!("{}: {error}", path.display()));
+    if !args.paths.is_empty() {
+        args.paths.iter().try_for_each(|path| add(path))?;
+    } else {
+        let program = std::env::current_exe().map_err(|error| error.to_string())?;
+        let current = std::env::current_dir().map_err(|error| error.to_string())?;
+        files::usual(&current, &program).iter().try_for_each(|path| add(path))?;
+        if picked.bytes < LITTLE {
+            let found = size_for_people(picked.bytes);
+            screen.say(&format!("Only {found} of files were found, so this program itself is taken too."));
+            picked.add(&program, most).map_err(|error| format!("{}: {error}", program.display()))?;
+        }
+    }
+    if picked.files.is_empty() {
+        let why = left_out(&picked).unwrap_or_else(|| "there are none".into());
+        return Err(format!("no file can be taken ({why}); name files or folders that can be read"));
+    }
+    Ok(picked)
+}
+
+fn left_out(picked: &Picked) -> Option<String> {
+    let reasons: Vec<_> = picked.left_out.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    (!reasons.is_empty()).then(|| format!("left out: {}", reasons.join(", ")))
+}
+
+fn introduce(screen: &Screen, picked: &Picked, ground: &Ground) {
+    let (files, bytes, ram) = (picked.files.len(), size_for_people(picked.bytes), size_for_people(ground.ram()));
+    let left_out = left_out(picked).map(|text| format!(" ({text})")).unwrap_or_default();
+    screen.say(&format!("{files} files with {bytes} are taken{left_out}."));
+    ground.warnings().iter().for_each(|warning| screen.say(warning));
+    if ground.ram() >= picked.bytes {
+        screen.say(&format!("RAM may hold {ram}, which is all of it: nothing will have to make room. Try less --ram."));
+    } else {
+        screen.say(&format!("RAM may hold {ram}, so that tiering has to work; DISK holds the rest."));
+    }
+    let large = picked.largest();
+    if large > ground.ram() {
+        screen
+            .say(&format!("The largest file has {}: what is larger than RAM is put on DISK.", size_for_people(large)));
+    }
+}
+
+/// Removes what the demo made, or says where it is.
+fn leave(ground: Ground, keep: bool, screen: &Screen) -> Result<(), String> {
+    if !keep {
+        return ground.clear();
+    }
+    screen.say(&ground.keep());
+    Ok(())
+}
+
+fn report(args: &DemoArgs, screen: &Screen, results: &Results) {
+    let text = if args.json { format!("{:#}", results.json()) } else { results.table() };
+    // Who does not want to read it does not have to.
+    let _ = writeln!(std::io::stdout(), "{text}");
+    screen.say(if results.all_right() {
+        "Every byte was right, twice."
+    } else {
+        "Not every byte was shown to be right: this is a bug, please report it."
+    });
 }

@@ -88,15 +88,8 @@ pub(super) enum Measure {
 
 impl Measure {
     /// All, in the order of the table.
-    pub(super) const ALL: [Self; 7] = [
-        Self::Put,
-        Self::Append,
-        Self::Lease,
-        Self::FirstByteRam,
-        Self::FirstByteDisk,
-        Self::Spill,
-        Self::Promote,
-    ];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Put, Self::Append, Self::Lease, Self::FirstByteRam, Self::FirstByteDisk, Self::Spill, Self::Promote];
 
     /// The first byte from this tier.
     pub(super) fn first_byte(tier: Tier) -> Self {

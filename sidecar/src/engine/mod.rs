@@ -34,6 +34,7 @@ use payload_manager_core::ledger::{Now, Stats};
 use payload_manager_tiers::{Location, TierStore};
 use payload_manager_types::{PayloadId, Place, Tier};
 use tokio::sync::{Notify, Semaphore, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 pub use board::SharedPages;
 pub use error::Error;
@@ -89,6 +90,8 @@ struct Inner {
     /// When the reaper wakes, in milliseconds of the monotonic clock.
     wake_at: std::sync::atomic::AtomicU64,
     running: Mutex<HashMap<PayloadId, Ending>>,
+    /// Ends copies that are under way.
+    hurry: CancellationToken,
     streams: streams::Streams,
 }
 
@@ -112,6 +115,7 @@ impl Engine {
             timers: Notify::new(),
             wake_at: std::sync::atomic::AtomicU64::new(u64::MAX),
             running: Mutex::default(),
+            hurry: CancellationToken::new(),
             streams,
         })))
     }
@@ -128,6 +132,11 @@ impl Engine {
     #[must_use]
     pub fn tasks(&self) -> &Tasks {
         &self.0.tasks
+    }
+
+    /// Ends the copies that are still under way: nothing of them is left, and their sources stay.
+    pub fn hurry(&self) {
+        self.0.hurry.cancel();
     }
 
     /// Counters.
@@ -182,19 +191,25 @@ impl Engine {
             return;
         }
         let engine = self.clone();
-        self.0.tasks.spawn_blocking("free", move || blocks.iter().for_each(|block| engine.free_block(block)));
+        self.0.tasks.spawn_blocking("free", move || {
+            for block in &blocks {
+                engine.free_block(block);
+            }
+        });
     }
 
-    fn free_block(&self, block: &Retired) {
+    /// Whether the bytes are gone.
+    fn free_block(&self, block: &Retired) -> bool {
         crate::failpoint::hit("before-free");
         let freed = self.tier(block.tier).and_then(|store| Ok(store.free(block.id, block.place)?));
         if let Err(error) = freed {
             // The budget stays taken, for the bytes are there; the next start tries again.
             tracing::error!(payload = %block.id, tier = %block.tier, %error, "a block could not be freed; restart the daemon once the cause is gone");
-            return;
+            return false;
         }
         self.ledger().freed(block);
         self.0.changed.notify_waiters();
+        true
     }
 }
 

@@ -127,6 +127,11 @@ impl Engine {
     }
 
     async fn move_to(&self, id: PayloadId, to: Tier, spill: bool) -> Result<Descriptor, Error> {
+        let engine = self.clone();
+        self.detached("move", async move { engine.move_now(id, to, spill).await }).await
+    }
+
+    async fn move_now(&self, id: PayloadId, to: Tier, spill: bool) -> Result<Descriptor, Error> {
         self.tier(to)?;
         loop {
             let changed = self.0.changed.notified();
@@ -235,10 +240,10 @@ impl Engine {
         };
         let (facts, place) = (ticket.facts.clone(), ticket.from_place);
         let (archive, now) = (self.0.archive, self.now().wall);
-        let stop = self.0.tasks.token();
+        let hurry = self.0.hurry.clone();
         let work = move || {
             let meta = |sum: Checksum| archive.encode(&facts, Some(sum), now);
-            let watch = |_| !stop.is_cancelled();
+            let watch = |_| !hurry.is_cancelled();
             Ok(copy_checked((&*from, place), &*to, &facts, &meta, &watch))
         };
         blocking(work).await.unwrap_or_else(|error| Err(Failure::Other(error)))

@@ -123,8 +123,7 @@ impl Subscription {
     /// The next entries, at least one; waits for them.
     ///
     /// # Errors
-    /// [`Error::NoSuchStream`] once the stream is deleted; [`Error::Offset`] if retention overtook the subscriber;
-    /// [`Error::ShuttingDown`].
+    /// [`Error::NoSuchStream`] once the stream is deleted; [`Error::Offset`] if retention overtook the subscriber.
     pub async fn next(&mut self) -> Result<Vec<StreamEntry>, Error> {
         loop {
             if self.live.state.lock().gone {
@@ -139,10 +138,7 @@ impl Subscription {
                     return Ok(entries);
                 }
             }
-            tokio::select! {
-                changed = self.grown.changed() => changed.map_err(|_| Error::NoSuchStream(self.name.clone()))?,
-                () = self.engine.0.tasks.stopping() => return Err(Error::ShuttingDown),
-            }
+            self.grown.changed().await.map_err(|_| Error::NoSuchStream(self.name.clone()))?;
         }
     }
 }

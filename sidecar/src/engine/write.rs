@@ -210,17 +210,11 @@ impl Engine {
     /// Frees blocks, and has the catalog forget those of them that are files.
     pub(super) fn free_files(&self, files: Vec<Retired>, free: Vec<Retired>) {
         let engine = self.clone();
-        let gone: Vec<Retired> = files.into_iter().filter(|f| free.contains(f)).collect();
         self.0.tasks.spawn("free", async move {
-            let blocks = free.clone();
             let worker = engine.clone();
-            let freed = blocking(move || {
-                blocks.iter().for_each(|block| worker.free_block(block));
-                Ok(())
-            });
-            if freed.await.is_err() {
-                return;
-            }
+            let freed = blocking(move || Ok(free.into_iter().filter(|block| worker.free_block(block)).collect()));
+            let Ok(freed): Result<Vec<Retired>, Error> = freed.await else { return };
+            let gone: Vec<Retired> = files.into_iter().filter(|file| freed.contains(file)).collect();
             engine.undoom(&gone).await;
         });
     }

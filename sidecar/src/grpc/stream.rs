@@ -1,7 +1,5 @@
 //! PayloadStreamService: ordered logs of payload ids.
 
-use std::time::Duration;
-
 use payload_manager_api::convert::{self, Append, CreateStream, Read, Subscribe, entry_to_wire};
 use payload_manager_api::runtime::v1::{
     AppendRequest, AppendResponse, CommitRequest, CreateStreamRequest, DeleteStreamRequest, GetCommittedRequest,
@@ -18,7 +16,7 @@ use tonic::{Request, Response, Status};
 use super::Service;
 use super::status::{failed, invalid, not_built};
 use super::wire::ANSWER_LIMIT;
-use crate::engine::{ReadSpan, Start, Subscription};
+use crate::engine::{Error, ReadSpan, Start, Subscription};
 
 /// Entries buffered for a subscriber that names no bound, and at most.
 const INFLIGHT_DEFAULT: u32 = 64;
@@ -63,7 +61,14 @@ impl PayloadStreamService for Service {
         let subscription = self.engine.subscribe(asked.stream.clone(), start).map_err(failed)?;
         let buffer = asked.max_inflight.unwrap_or(INFLIGHT_DEFAULT).clamp(1, INFLIGHT_LIMIT);
         let (sender, receiver) = mpsc::channel(buffer as usize);
-        self.engine.tasks().spawn("subscriber", feed(asked.stream, subscription, sender));
+        let stopping = self.engine.tasks().token().cancelled_owned();
+        self.engine.tasks().spawn("subscriber", async move {
+            tokio::select! {
+                () = feed(asked.stream, subscription, &sender) => {}
+                // One that does not read misses the reason; it must not keep a stop waiting.
+                () = stopping => drop(sender.try_send(Err(failed(Error::ShuttingDown)))),
+            }
+        });
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
 
@@ -90,25 +95,20 @@ impl PayloadStreamService for Service {
 
 type Outbox = mpsc::Sender<Result<SubscribeResponse, Status>>;
 
-/// Feeds a subscriber at its own pace until it hangs up or the stream ends.
-async fn feed(stream: StreamName, mut subscription: Subscription, sender: Outbox) {
+/// Feeds a subscriber at its own pace until it hangs up, or tells it why there is no more.
+async fn feed(stream: StreamName, mut subscription: Subscription, sender: &Outbox) {
     loop {
         let next = tokio::select! {
             () = sender.closed() => return,
             next = subscription.next() => next,
         };
-        match next {
-            Ok(entries) => {
-                for entry in entries {
-                    let entry = Some(entry_to_wire(&stream, entry));
-                    if sender.send(Ok(SubscribeResponse { entry })).await.is_err() {
-                        return;
-                    }
-                }
-            }
-            Err(error) => {
-                // One that does not read misses the reason; it must not keep a stop waiting.
-                drop(sender.send_timeout(Err(failed(error)), Duration::from_secs(1)).await);
+        let entries = match next {
+            Ok(entries) => entries,
+            Err(error) => return drop(sender.send(Err(failed(error))).await),
+        };
+        for entry in entries {
+            let entry = Some(entry_to_wire(&stream, entry));
+            if sender.send(Ok(SubscribeResponse { entry })).await.is_err() {
                 return;
             }
         }

@@ -51,7 +51,8 @@ fn what_is_left_out_is_counted_with_its_reason() {
     let _socket = UnixListener::bind(at("socket")).unwrap();
     let picked = picked(folder.path(), PLENTY);
     assert_eq!(names(&picked), ["1"]);
-    let left = [(LeftOut::Empty, 1), (LeftOut::Hidden, 2), (LeftOut::Link, 2), (LeftOut::NotAFile, 1), (LeftOut::Again, 1)];
+    let left =
+        [(LeftOut::Empty, 1), (LeftOut::Hidden, 2), (LeftOut::Link, 2), (LeftOut::NotAFile, 1), (LeftOut::Again, 1)];
     assert_eq!(picked.left_out, BTreeMap::from(left));
 }
 
