@@ -1,0 +1,9 @@
+//! What clients may rely on, over real sockets to real daemons.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "clippy knows tests by their attribute only, and misses their helpers"
+)]
+
+mod life;
