@@ -93,6 +93,9 @@ impl Client {
                 Err(error) => return Err(error),
             }
         }
+        if let [(address, why)] = tried.as_slice() {
+            return Err(Error::Unreachable { address: address.clone(), why: why.clone() });
+        }
         let places: Vec<_> = tried.iter().map(|(address, _)| address.as_str()).collect();
         let reasons: Vec<_> = tried.iter().map(|(address, why)| format!("{address}: {why}")).collect();
         Err(Error::Unreachable { address: places.join(" or "), why: reasons.join("; ") })

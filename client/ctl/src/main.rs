@@ -1,2 +1,71 @@
-//! ctl
-fn main() {}
+//! `payloadctl`: what an operator asks a daemon, from a shell. It is a client like any other and knows nothing more.
+
+mod cli;
+mod copy;
+mod exit;
+mod get;
+mod look;
+mod output;
+mod put;
+mod signals;
+mod tiering;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use payload_manager_client::Client;
+
+use crate::cli::{Cli, Command, Place};
+use crate::exit::{Failure, Outcome};
+use crate::output::Output;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.json;
+    let outcome = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::io("the program can't start", error))
+        .and_then(|runtime| runtime.block_on(run(cli)));
+    exit::end(outcome, json)
+}
+
+/// Carries the command out, unless a signal comes first: then what it has begun is undone.
+async fn run(cli: Cli) -> Outcome {
+    // What has no length yet is read before there is anything to undo, so that a signal may simply end the program.
+    let sources = match &cli.command {
+        Command::Put(args) => put::open(&args.files)?,
+        _ => Vec::new(),
+    };
+    let client = connect(&cli.place).await?;
+    let signal = signals::watch()?;
+    let (output, bounded) = (Output::new(cli.json), client.with_deadline(cli.place.timeout));
+    let outcome = tokio::select! {
+        outcome = command(cli.command, sources, &bounded, output) => outcome,
+        signal = signal => Err(Failure::Signal(signal)),
+    };
+    client.flush().await;
+    outcome
+}
+
+async fn connect(place: &Place) -> Result<Client, Failure> {
+    Ok(match (&place.socket, &place.runtime_dir) {
+        (Some(address), _) => Client::connect(address.as_str()).await?,
+        (None, Some(folder)) => Client::connect(folder.join("control.sock")).await?,
+        (None, None) => Client::connect_default().await?,
+    })
+}
+
+async fn command(command: Command, sources: Vec<put::Source>, client: &Client, output: Output) -> Outcome {
+    match command {
+        Command::Put(args) => put::run(client, output, args, sources).await,
+        Command::Get(args) => get::run(client, args).await,
+        Command::Ls(args) => look::list(client, output, args).await,
+        Command::Stat(args) => look::stat(client, output, &args.ids).await,
+        Command::Stats => look::stats(client, output).await,
+        Command::Promote(args) => tiering::promote(client, output, args).await,
+        Command::Spill(args) => tiering::spill(client, output, args).await,
+        Command::Rm(args) => tiering::remove(client, output.json, args).await,
+    }
+}
