@@ -178,10 +178,16 @@ impl Consumer<'_> {
         Event::Done { stage: Stage::Spill, bytes: known.len }.tell()
     }
 
-    /// Promotes a payload, unless RAM can never hold it, and compares it once more.
+    /// Reads from DISK, promotes unless RAM can never hold it, and compares once more.
     async fn recheck(&self, known: &Known) -> Result<(), String> {
         let fits = self.plan.fits_ram(known.len);
         if fits {
+            // A look at it where it is: DISK is read in place, too.
+            let view = self.lease(known, None).await?;
+            if view.descriptor().tier != Tier::Disk {
+                known.wrong(&format!("it was dropped from RAM, and is read from {}", view.descriptor().tier))?;
+            }
+            view.release().await.map_err(|error| error.to_string())?;
             let started = Instant::now();
             let promoted = self.client.promote(known.id, Tier::Ram).await;
             let took = started.elapsed();

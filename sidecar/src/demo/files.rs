@@ -78,7 +78,7 @@ pub(super) struct Picked {
     /// How many were left out, and why.
     pub(super) left_out: BTreeMap<LeftOut, u64>,
     /// Device and number of each, for files with several names.
-    seen: HashSet<(u64, u64)>,
+    pub(super) seen: HashSet<(u64, u64)>,
 }
 
 impl Picked {

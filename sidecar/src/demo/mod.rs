@@ -33,7 +33,6 @@ use crate::cli::{DemoArgs, Exit};
 use crate::config::units::size_for_people;
 use files::{Most, Picked};
 use ground::Ground;
-use plan::Plan;
 use processes::Cast;
 use screen::Screen;
 use signals::Signals;
@@ -49,40 +48,30 @@ pub fn run(args: &DemoArgs) -> Exit {
         Ok(runtime) => runtime.block_on(live(args, &mut screen)),
         Err(error) => Err(End::Failed(error.to_string())),
     };
-    match ended {
-        Ok(exit) => exit,
-        Err(end) => {
-            screen.say(&format!("payload-manager: {}", end.words()));
-            end.exit()
-        }
-    }
+    ended.unwrap_or_else(|end| {
+        let (why, exit) = match end {
+            End::Refused(why) => (why, Exit::Usage),
+            End::Failed(why) => (why, Exit::Failure),
+        };
+        screen.say(&format!("payload-manager: {why}"));
+        exit
+    })
 }
 
-/// Why it ended before its end.
+/// Why it ended before it had results.
 enum End {
     /// What was asked for can't be.
     Refused(String),
     /// Something went wrong.
     Failed(String),
-    /// This signal came.
-    Signal(u8),
 }
 
-impl End {
-    fn words(&self) -> &str {
-        match self {
-            Self::Refused(why) | Self::Failed(why) => why,
-            Self::Signal(_) => "stopped before the end; nothing was left behind",
-        }
-    }
-
-    fn exit(&self) -> Exit {
-        match self {
-            Self::Refused(_) => Exit::Usage,
-            Self::Failed(_) => Exit::Failure,
-            Self::Signal(number) => Exit::Signal(*number),
-        }
-    }
+/// How the story ended.
+enum Outcome {
+    /// It was told to its end, or went wrong.
+    Told(Result<(), String>),
+    /// This signal came first.
+    Signal(u8),
 }
 
 async fn live(args: &DemoArgs, screen: &mut Screen) -> Result<Exit, End> {
@@ -95,24 +84,27 @@ async fn live(args: &DemoArgs, screen: &mut Screen) -> Result<Exit, End> {
     let mut cast = Cast::default();
     plan.write(ground.folder()).map_err(|error| End::Failed(format!("the plan can't be written: {error}")))?;
     let mut told = Told { screen, results: &mut results, plan: &plan };
-    let mut outcome = tokio::select! {
-        told = story::tell(&mut cast, &plan, ground.folder(), &mut told) => told.map_err(End::Failed),
-        signal = signals.next() => Err(End::Signal(signal)),
+    let outcome = tokio::select! {
+        told = story::tell(&mut cast, &plan, ground.folder(), &mut told) => Outcome::Told(told),
+        signal = signals.next() => Outcome::Signal(signal),
     };
     screen.close();
-    if let Err(End::Failed(why)) = &mut outcome {
-        why.push_str("\nThe last that the daemon said:");
-        why.push_str(&cast.daemons_last_words());
-    }
+    let last_words = cast.daemons_last_words();
     let stopped = cast.end(&mut signals).await;
     let left = leave(ground, args.keep, screen);
-    outcome?;
-    report(args, screen, &results);
-    left.map_err(|why| End::Failed(format!("not everything could be removed: {why}")))?;
-    if !stopped {
-        return Err(End::Failed("the daemon did not stop in order".into()));
+    if let Outcome::Told(Err(why)) = &outcome {
+        results.failed = Some(format!("{why}\nThe last that the daemon said:{last_words}"));
+    } else if !stopped {
+        results.failed = Some(format!("the daemon did not stop in order\nThe last that it said:{last_words}"));
     }
-    Ok(if results.all_right() { Exit::Success } else { Exit::Failure })
+    let exit = match outcome {
+        Outcome::Signal(number) => Exit::Signal(number),
+        Outcome::Told(_) if results.all_right() => Exit::Success,
+        Outcome::Told(_) => Exit::Failure,
+    };
+    conclude(args, screen, &results, matches!(exit, Exit::Signal(_)));
+    left.map_err(|why| End::Failed(format!("not everything could be removed: {why}")))?;
+    Ok(exit)
 }
 
 /// Less than this is little to show tiering with, in bytes.
@@ -172,13 +164,21 @@ fn leave(ground: Ground, keep: bool, screen: &Screen) -> Result<(), String> {
     Ok(())
 }
 
-fn report(args: &DemoArgs, screen: &Screen, results: &Results) {
-    let text = if args.json { format!("{:#}", results.json()) } else { results.table() };
+/// Says what came of it: where it was interrupted, only that.
+fn conclude(args: &DemoArgs, screen: &Screen, results: &Results, interrupted: bool) {
+    if interrupted {
+        return screen.say("Stopped before the end.");
+    }
+    match &results.failed {
+        Some(why) => screen.say(&format!("payload-manager: {why}")),
+        None if results.all_right() => screen.say("Every byte was right, twice."),
+        None => screen.say("Not every byte was shown to be right: this is a bug, please report it."),
+    }
+    let text = match &results.failed {
+        _ if args.json => format!("{:#}", results.json()),
+        Some(_) => return,
+        None => results.table(),
+    };
     // Who does not want to read it does not have to.
     let _ = writeln!(std::io::stdout(), "{text}");
-    screen.say(if results.all_right() {
-        "Every byte was right, twice."
-    } else {
-        "Not every byte was shown to be right: this is a bug, please report it."
-    });
 }

@@ -37,12 +37,15 @@ pub(super) struct Results {
     pub(super) measured: Measured,
     /// How long it took from the first put to the last check.
     pub(super) took: Duration,
+    /// Why it did not come to its end, if it did not.
+    pub(super) failed: Option<String>,
 }
 
 impl Results {
     /// Whether every byte of every payload was right, twice.
     pub(super) fn all_right(&self) -> bool {
         self.wrong.is_empty()
+            && self.failed.is_none()
             && self.checked_twice == self.payloads
             && self.payloads > 0
             && self.payloads + self.skipped.len() as u64 == self.files as u64
@@ -92,6 +95,7 @@ impl Results {
         };
         json!({
             "ok": self.all_right(),
+            "failed": self.failed,
             "files": self.files,
             "payloads": self.payloads,
             "bytes": self.bytes,

@@ -45,6 +45,7 @@ fn it_is_right_only_if_everything_was_checked_twice_and_nothing_was_wrong() {
     assert!(!Results { checked_twice: 99, ..results() }.all_right());
     assert!(!Results { payloads: 99, checked_twice: 99, ..results() }.all_right(), "one file is unaccounted for");
     assert!(!Results { wrong: vec!["a: byte 3".into()], ..results() }.all_right());
+    assert!(!Results { failed: Some("the daemon did not stop".into()), ..results() }.all_right());
     assert!(!Results::default().all_right(), "nothing was shown");
     let skipped = BTreeMap::from([("a".to_owned(), "it is gone".to_owned())]);
     assert!(Results { payloads: 99, checked_twice: 99, skipped, ..results() }.all_right());
