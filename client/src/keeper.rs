@@ -22,6 +22,8 @@ use crate::rpc::Rpc;
 const QUEUE: usize = 4096;
 /// Calls under way at once.
 const CALLS: usize = 16;
+/// How long a call may take: one that hangs must not keep the others from their turn.
+const CALL: Duration = Duration::from_secs(5);
 /// Between two attempts to renew a lease while the daemon is out of reach.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -55,6 +57,7 @@ impl Keeper {
     pub(crate) fn start(rpc: Rpc) -> Self {
         let (chores, queue) = mpsc::channel(QUEUE);
         let due = Arc::new(Due::default());
+        let rpc = rpc.with_deadline(Some(CALL));
         tokio::spawn(Task { rpc, due: due.clone(), calls: JoinSet::new() }.run(queue));
         Self { chores, due }
     }
@@ -192,8 +195,9 @@ pub(crate) async fn try_abort(rpc: &Rpc, id: PayloadId) -> Result<(), Error> {
     }
 }
 
-/// Renews a lease once, and sees to the next time.
+/// Renews a lease once, and sees to the next time. Gives up early enough to try again while the lease holds.
 async fn renew(rpc: Rpc, due: Arc<Due>, lease: Arc<Lease>) {
+    let rpc = rpc.with_deadline(Some((lease.left() / 4).clamp(RETRY, CALL)));
     match try_renew(&rpc, &lease).await {
         // Dropped while it was being renewed.
         _ if lease.is_over() => {}

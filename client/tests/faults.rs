@@ -79,6 +79,16 @@ async fn a_renewal_that_fails_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_renewal_that_hangs_is_given_up_in_time_to_try_again() {
+    let (fake, client) = connected().await;
+    fake.script(|script| (script.lease, script.hang_renewals) = (Duration::from_secs(2), 1));
+    let id = filled(&client, b"hello").await;
+    let view = client.read(id).await.unwrap();
+    fake.wait_until(|script| script.hang_renewals == 0 && script.renewed >= 1).await;
+    assert!(view.is_valid());
+}
+
+#[tokio::test]
 async fn a_lease_outlives_a_restart_of_the_daemon() {
     let (fake, client) = connected().await;
     fake.script(|script| script.lease = Duration::from_secs(1));

@@ -36,6 +36,8 @@ pub(crate) struct Script {
     pub(crate) lose_commits: usize,
     /// Renewals to be refused as if the store were out of reach.
     pub(crate) fail_renewals: usize,
+    /// Renewals never to be answered.
+    pub(crate) hang_renewals: usize,
     /// Renewals that were answered.
     pub(crate) renewed: usize,
     /// Leases that are held.
@@ -210,9 +212,18 @@ impl Service {
         })
     }
 
-    pub(crate) fn renew(&self, lease: &[u8]) -> Result<v1::RenewLeaseResponse, Status> {
+    /// `None` when there is no answer.
+    pub(crate) fn renew(&self, lease: &[u8]) -> Option<Result<v1::RenewLeaseResponse, Status>> {
         let mut script = self.script.lock();
         self.changed.notify_waiters();
+        if script.hang_renewals > 0 {
+            script.hang_renewals -= 1;
+            return None;
+        }
+        Some(Self::renewed(&mut script, lease))
+    }
+
+    fn renewed(script: &mut Script, lease: &[u8]) -> Result<v1::RenewLeaseResponse, Status> {
         if script.fail_renewals > 0 {
             script.fail_renewals -= 1;
             return Err(reason::status(Code::Unavailable, Reason::ShuttingDown, "later", []));

@@ -97,7 +97,10 @@ impl PayloadDataService for Service {
     }
 
     async fn renew_lease(&self, request: Request<v1::RenewLeaseRequest>) -> Answer<v1::RenewLeaseResponse> {
-        self.renew(&request.into_inner().lease_id.unwrap_or_default().value).map(Response::new)
+        match self.renew(&request.into_inner().lease_id.unwrap_or_default().value) {
+            Some(answer) => answer.map(Response::new),
+            None => std::future::pending().await,
+        }
     }
 
     not_here! {
