@@ -13,6 +13,14 @@ pub use code::Code;
 pub use payload_manager_api::Reason;
 
 /// A call's outcome.
+///
+/// ```
+/// use payload_manager_client::{PayloadId, Result, blocking::Client};
+///
+/// fn is_there(client: &Client, id: PayloadId) -> Result<bool> {
+///     Ok(client.resolve(id).is_ok())
+/// }
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a call failed.
