@@ -1,6 +1,7 @@
 //! Long copies: in pieces, so that a signal is seen in between, with a bar for whoever watches.
 
 use std::io::{self, Read, Write};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -9,8 +10,10 @@ use crate::exit::Outcome;
 const PIECE: usize = 4 << 20;
 /// Copies below this are over before anyone could read a bar.
 const LONG: u64 = 32 << 20;
+/// Between two signs of life.
+const TICK: Duration = Duration::from_millis(100);
 
-/// Fills `to` from `from`.
+/// Fills `to` from `from`. The bar stays until it is dropped, for what comes after.
 ///
 /// # Errors
 /// What `failed` makes of a read error; `UnexpectedEof` when `from` ends too early.
@@ -19,14 +22,13 @@ pub(crate) async fn fill(
     to: &mut [u8],
     name: &str,
     failed: impl Fn(io::Error) -> crate::exit::Failure,
-) -> Outcome {
+) -> Outcome<Bar> {
     let bar = bar(to.len(), name);
     for piece in to.chunks_mut(PIECE) {
         from.read_exact(piece).map_err(&failed)?;
         advance(&bar, piece.len()).await;
     }
-    bar.finish_and_clear();
-    Ok(())
+    Ok(bar)
 }
 
 /// Writes all of `from`.
@@ -44,27 +46,43 @@ pub(crate) async fn drain(
         to.write_all(piece).map_err(&failed)?;
         advance(&bar, piece.len()).await;
     }
-    to.flush().map_err(&failed)?;
-    bar.finish_and_clear();
-    Ok(())
+    to.flush().map_err(&failed)
 }
 
-async fn advance(bar: &ProgressBar, bytes: usize) {
-    bar.inc(bytes as u64);
+/// What whoever watches sees; gone when dropped.
+#[derive(Debug)]
+pub(crate) struct Bar(ProgressBar);
+
+impl Bar {
+    /// Says what is going on, and that it is.
+    pub(crate) fn say(&self, what: String) {
+        self.0.set_message(what);
+        self.0.enable_steady_tick(TICK);
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+async fn advance(bar: &Bar, bytes: usize) {
+    bar.0.inc(bytes as u64);
     // Signals, and the renewal of leases, get their turn.
     tokio::task::yield_now().await;
 }
 
 /// On standard error, and only if that is a terminal.
-fn bar(len: usize, name: &str) -> ProgressBar {
+fn bar(len: usize, name: &str) -> Bar {
     let len = len as u64;
     let target = if len < LONG { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let bar = ProgressBar::with_draw_target(Some(len), target).with_message(name.to_owned());
-    let style = "{msg} {bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}, {eta} left";
-    match ProgressStyle::with_template(style) {
+    let style = "{msg} {bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}, {eta} left {spinner}";
+    Bar(match ProgressStyle::with_template(style) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
-    }
+    })
 }
 
 #[cfg(test)]

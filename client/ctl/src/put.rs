@@ -80,6 +80,8 @@ pub(crate) async fn run(client: &Client, output: Output, args: PutArgs, sources:
 async fn store(client: &Client, options: CreateOptions, mut source: Source) -> Outcome<Descriptor> {
     let mut payload = client.create_with(source.len, options).await?;
     let failed = |error| Failure::io(format!("{} could not be read whole", source.name), error);
-    copy::fill(&mut source.file, &mut payload, &source.name, failed).await?;
+    let bar = copy::fill(&mut source.file, &mut payload, &source.name, failed).await?;
+    // On DISK it has to reach the disk first.
+    bar.say(format!("{}: committing", source.name));
     Ok(payload.commit().await?)
 }

@@ -17,15 +17,15 @@ pub(crate) fn timestamp(at: UnixMillis) -> Option<String> {
     Some(humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(at.0)).to_string())
 }
 
-/// `3m`: the distance to a time, in its largest unit.
+/// `3m`, `1h 59m`: the distance to a time, in its largest units.
 pub(crate) fn distance(at: UnixMillis, now: SystemTime) -> String {
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = now.abs_diff(Duration::from_millis(at.0)).as_secs();
     match seconds {
         0..60 => format!("{seconds}s"),
         60..3600 => format!("{}m", seconds / 60),
-        3600..86_400 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86_400),
+        3600..86_400 => format!("{}h {}m", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{}d {}h", seconds / 86_400, seconds % 86_400 / 3600),
     }
 }
 
@@ -45,11 +45,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn distances_are_told_in_their_largest_unit_both_ways() {
+    fn distances_are_told_in_their_largest_units_both_ways() {
         let now = UNIX_EPOCH + Duration::from_secs(1_000_000);
         let told = |seconds: u64| distance(UnixMillis(seconds * 1000), now);
         assert_eq!((told(1_000_000 - 59), told(1_000_000 + 60)), ("59s".to_owned(), "1m".to_owned()));
-        assert_eq!((told(1_000_000 - 7200), told(1_000_000 - 90_000)), ("2h".to_owned(), "1d".to_owned()));
+        assert_eq!((told(1_000_000 - 7200), told(1_000_000 - 90_000)), ("2h 0m".to_owned(), "1d 1h".to_owned()));
     }
 
     #[test]
