@@ -60,7 +60,8 @@ impl<B: Board> Ledger<B> {
 
     /// The names in `names` whose last lease is gone: their blocks, to be freed.
     pub(super) fn let_go(&mut self, mut names: Vec<BlockName>) -> Vec<Retired> {
-        names.retain(|n| self.backlog.held(*n).is_some());
+        let (backlog, rows) = (&self.backlog, &self.rows);
+        names.retain(|n| backlog.held(*n).is_some_and(|block| !rows.contains(&block.id)));
         names.sort_unstable();
         names.dedup();
         if names.is_empty() {

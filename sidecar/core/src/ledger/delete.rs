@@ -10,8 +10,9 @@ use crate::facts::Facts;
 use crate::payload::{Copy, Payload, Work};
 use crate::refusal::Refusal;
 
-/// A payload that nobody can find any more. Its row goes first, then [`Self::free`]; what leases keep comes later from
-/// [`Ledger::release`] and [`Ledger::expire_leases`], what a commit under way keeps from [`Ledger::abort_commit`].
+/// A payload that nobody can find any more. Its row goes first, then tell [`Ledger::row_gone`], and [`Self::free`] goes.
+/// What leases keep comes later from [`Ledger::release`] and [`Ledger::expire_leases`], what a commit under way keeps
+/// from [`Ledger::abort_commit`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deletion {
     /// What it was.
@@ -113,8 +114,21 @@ impl<B: Board> Ledger<B> {
         } else {
             deletion.free = self.retire(blocks);
         }
+        // A row without its bytes, or the record that says DELETING, would come back from a crash as a loss.
+        if self.backlog.of(id).next().is_some() {
+            self.rows.insert(id);
+        }
         self.close_grave(id);
         Some(deletion)
+    }
+
+    /// The row of a deleted payload is gone: its blocks whose leases have ended meanwhile are handed out to be freed.
+    pub fn row_gone(&mut self, id: PayloadId) -> Vec<Retired> {
+        if !self.rows.remove(&id) {
+            return Vec::new();
+        }
+        let names = self.backlog.of(id).filter_map(|b| b.block).collect();
+        self.let_go(names)
     }
 }
 

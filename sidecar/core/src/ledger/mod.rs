@@ -106,6 +106,8 @@ pub struct Ledger<B> {
     graves: HashMap<PayloadId, EntryIndex>,
     /// Payloads deleted while their commit was being carried out; what is left to do once that has come to an end.
     unsealed: HashMap<PayloadId, Deletion>,
+    /// Deleted payloads that have a row still: until it is gone their blocks stay, leased or not.
+    rows: HashSet<PayloadId>,
     /// Entries that start-up has found an owner for.
     owned: HashSet<EntryIndex>,
     next_transfer: u64,
@@ -133,6 +135,7 @@ impl<B: Board> Ledger<B> {
             backlog: Backlog::default(),
             graves: HashMap::new(),
             unsealed: HashMap::new(),
+            rows: HashSet::new(),
             owned: HashSet::new(),
             next_transfer: 0,
             leaving: [0; 4],

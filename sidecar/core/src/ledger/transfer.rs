@@ -89,15 +89,19 @@ impl<B: Board> Ledger<B> {
         self.begin(id, to, false)
     }
 
-    /// Asks for a copy in `to` or, if there is one, just to drop what is faster.
+    /// Refuses a spill that can't be, before anything is begun; a payload that is there already is fine.
     ///
     /// # Errors
-    /// [`Refusal::TierFull`] means that [`Ledger::plan_room`] may help; the others are final.
-    pub fn spill(&mut self, id: PayloadId, to: Tier, now: Now) -> Result<Begun, Refusal> {
+    /// [`Refusal::NotFound`], [`Refusal::NotCommitted`], [`Refusal::BytesLost`], [`Refusal::NotConfigured`],
+    /// [`Refusal::SpillToFaster`], [`Refusal::Pinned`], [`Refusal::MinResidency`].
+    pub fn check_spill(&self, id: PayloadId, to: Tier, now: Now) -> Result<&Payload, Refusal> {
         let payload = self.committed(id, now)?;
         let (have, _) = payload.fastest().ok_or(Refusal::BytesLost { id })?;
+        if self.budgets.get(to.index()).is_none_or(Option::is_none) {
+            return Err(Refusal::NotConfigured { tier: to });
+        }
         if have == to {
-            return Ok(Begun::There(payload.descriptor()));
+            return Ok(payload);
         }
         if to.is_at_least(have) {
             return Err(Refusal::SpillToFaster { id, have, want: to });
@@ -105,8 +109,20 @@ impl<B: Board> Ledger<B> {
         if payload.is_pinned(now.wall) {
             return Err(Refusal::Pinned { id });
         }
-        if let Some(floor) = payload.facts.policy.min_residency.filter(|f| !to.is_at_least(*f)) {
-            return Err(Refusal::MinResidency { id, floor });
+        match payload.facts.policy.min_residency.filter(|f| !to.is_at_least(*f)) {
+            Some(floor) => Err(Refusal::MinResidency { id, floor }),
+            None => Ok(payload),
+        }
+    }
+
+    /// Asks for a copy in `to` or, if there is one, just to drop what is faster.
+    ///
+    /// # Errors
+    /// [`Refusal::TierFull`] means that [`Ledger::plan_room`] may help; the others are final.
+    pub fn spill(&mut self, id: PayloadId, to: Tier, now: Now) -> Result<Begun, Refusal> {
+        let payload = self.check_spill(id, to, now)?;
+        if payload.fastest().is_some_and(|(have, _)| have == to) {
+            return Ok(Begun::There(payload.descriptor()));
         }
         if payload.work != Work::None {
             return Ok(Begun::Busy);
@@ -212,6 +228,17 @@ impl<B: Board> Ledger<B> {
         let faster = |t: &Tier| ticket.spill && *t < ticket.to;
         let copies: TierSet = facts.copies.iter().filter(|t| !faster(t)).chain([ticket.to]).collect();
         Some(Facts { copies, checksum: facts.checksum.or(Some(checksum)), version: facts.version + 1, ..facts })
+    }
+
+    /// The files that the row of [`Self::row_after`] no longer names: to be doomed in the same transaction, by their
+    /// names, so that after a crash leases on them still hold (promise: survives-kill).
+    #[must_use]
+    pub fn files_after(&self, ticket: &Ticket) -> Vec<Retired> {
+        let Some(payload) = self.payloads.get(&ticket.id()).filter(|p| is_current(p, ticket.transfer)) else {
+            return Vec::new();
+        };
+        let dropped = payload.tiers().iter().filter(|t| ticket.spill && t.is_durable() && *t < ticket.to);
+        dropped.filter_map(|t| payload.copy(t).map(|copy| retired(payload, t, copy))).collect()
     }
 
     /// The bytes are there: the copy is live from now on, and if it was a spill the faster ones go.

@@ -10,11 +10,15 @@
 #![allow(unreachable_pub, reason = "a test has no outside")]
 
 mod board;
+mod crash;
 mod eviction;
 mod leases;
 mod life;
 mod listing;
 mod oracle;
 mod pages;
+mod property;
+mod recovery;
+mod short;
 mod transfers;
 mod world;

@@ -4,12 +4,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use payload_manager_core::backlog::Retired;
-use payload_manager_core::facts::{Facts, Labels};
+use payload_manager_core::facts::{Facts, Labels, Pin};
 use payload_manager_core::ledger::{
     AcquireRequest, Acquired, AllocateRequest, Allocation, Begun, Deletion, Dropped, Grant, Limits, Now, Outcome, Room,
     Step, Ticket,
 };
-use payload_manager_core::payload::Descriptor;
 use payload_manager_core::{Ledger, Refusal};
 use payload_manager_types::{
     BlockName, Checksum, EvictionPolicy, LeaseId, PayloadId, Place, Protection, Tier, UnixMillis,
@@ -71,6 +70,10 @@ impl Outside {
     fn delete(&mut self, id: PayloadId, files: &[Retired]) {
         self.flush();
         self.rows.remove(&id);
+        self.doom(files);
+    }
+
+    fn doom(&mut self, files: &[Retired]) {
         self.doomed.extend(files.iter().map(|f| ((f.id, f.tier), (f.block, f.size))));
     }
 }
@@ -183,6 +186,12 @@ impl World {
         self.free(free, false);
     }
 
+    pub fn pin(&mut self, n: u64, pin: Option<Pin>) -> Result<(), Refusal> {
+        let row = self.ledger.pin(id(n), pin, self.now)?;
+        self.outside.queue.push_back(row);
+        Ok(())
+    }
+
     /// Begins to make room, and says how many steps it takes; none: there is room, or it is on its way.
     pub fn make_room(&mut self, tier: Tier, bytes: u64) -> Result<usize, Refusal> {
         let Room::Steps(steps) = self.ledger.plan_room(tier, bytes, self.now)? else { return Ok(0) };
@@ -202,9 +211,11 @@ impl World {
         self.now.monotonic += ms;
         let free = self.ledger.expire_leases(self.now);
         self.free(free, false);
-        for deletion in self.ledger.end_due(self.now) {
-            self.jobs.push(Job::Bury(deletion));
-        }
+        self.end_due();
+    }
+
+    fn end_due(&mut self) {
+        self.jobs.extend(self.ledger.end_due(self.now).into_iter().map(Job::Bury));
     }
 
     pub fn lose(&mut self, n: u64, tier: Tier) {
@@ -230,6 +241,7 @@ impl World {
     fn dropped(&mut self, dropped: Dropped) {
         if !dropped.files.is_empty() {
             self.outside.put(dropped.descriptor.facts);
+            self.outside.doom(&dropped.files);
         }
         self.free(dropped.free, false);
     }
@@ -252,6 +264,8 @@ impl World {
             Job::Rowed(ticket) => self.arrive(ticket),
             Job::Bury(deletion) => {
                 self.outside.delete(deletion.facts.id, &deletion.files);
+                let held = self.ledger.row_gone(deletion.facts.id);
+                self.free(held, false);
                 self.free(deletion.free, false);
             }
             Job::Free(block, again) => {
@@ -263,9 +277,11 @@ impl World {
             }
             Job::Freed(block) => {
                 self.ledger.freed(&block);
-                self.outside.doomed.remove(&(block.id, block.tier));
+                self.undoom((block.id, block.tier));
             }
         }
+        // What came too late.
+        self.end_due();
     }
 
     fn make(&mut self, allocation: Allocation, well: bool) {
@@ -321,7 +337,9 @@ impl World {
         if ticket.to.is_durable()
             && let Some(row) = self.ledger.row_after(&ticket, SUM)
         {
+            let files = self.ledger.files_after(&ticket);
             self.outside.put(row);
+            self.outside.doom(&files);
         }
         self.jobs.push(Job::Rowed(ticket));
     }
@@ -329,12 +347,16 @@ impl World {
     fn abort_transfer(&mut self, ticket: Ticket) {
         let file = (ticket.id(), ticket.to);
         if !self.ledger.abort_transfer(ticket) {
-            self.outside.doomed.remove(&file);
-            // Its row may be about to go, and need not remember the file then.
-            for job in &mut self.jobs {
-                if let Job::Bury(deletion) = job {
-                    deletion.files.retain(|f| (f.id, f.tier) != file);
-                }
+            self.undoom(file);
+        }
+    }
+
+    /// A file is gone: neither the catalog need remember it nor a row that is about to go.
+    fn undoom(&mut self, file: (PayloadId, Tier)) {
+        self.outside.doomed.remove(&file);
+        for job in &mut self.jobs {
+            if let Job::Bury(deletion) = job {
+                deletion.files.retain(|f| (f.id, f.tier) != file);
             }
         }
     }
@@ -352,39 +374,5 @@ impl World {
             self.work(0, true);
             self.check();
         }
-    }
-
-    // For tests that are about something else.
-
-    pub fn create(&mut self, n: u64, size: u64, tier: Tier) {
-        self.create_as(request(n, size, tier));
-    }
-
-    pub fn create_as(&mut self, request: AllocateRequest) {
-        let id = request.id;
-        self.allocate(request).unwrap();
-        self.settle();
-        self.commit(id.to_words().1).unwrap();
-        self.settle();
-    }
-
-    pub fn lease(&mut self, n: u64) -> LeaseId {
-        self.lease_for(n, 0).unwrap().lease
-    }
-
-    pub fn get(&self, n: u64) -> Descriptor {
-        self.ledger.descriptor(id(n), self.now).unwrap()
-    }
-
-    pub fn tier(&self, n: u64) -> Option<Tier> {
-        self.get(n).placement.map(|(tier, _)| tier)
-    }
-
-    pub fn used(&self, tier: Tier) -> u64 {
-        self.ledger.stats().budgets[tier.index()].map_or(0, |(capacity, free)| capacity - free)
-    }
-
-    pub fn has_bytes(&self, n: u64, tier: Tier) -> bool {
-        self.outside.bytes.contains_key(&(id(n), tier))
     }
 }
