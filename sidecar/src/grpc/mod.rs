@@ -5,6 +5,7 @@
 mod admin;
 mod catalog;
 mod data;
+mod deadline;
 mod peers;
 pub(crate) mod serve;
 mod status;

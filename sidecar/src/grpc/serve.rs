@@ -20,6 +20,7 @@ use tonic_reflection::server::Builder as Reflection;
 use tower::util::MapResponseLayer;
 
 use super::Service;
+use super::deadline::KeepDeadline;
 use super::peers::Doorkeeper;
 use crate::config::Peers;
 use crate::engine::Engine;
@@ -102,14 +103,17 @@ impl Listeners {
             let server = tonic::transport::Server::builder()
                 .layer(MapResponseLayer::new(answer))
                 .layer(layer)
+                .layer(KeepDeadline)
                 .add_routes(unix_routes);
             let incoming = UnixListenerStream::new(self.unix);
             ended(server.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await);
         });
         if let Some(tcp) = self.tcp {
             engine.tasks().spawn("grpc-tcp", async move {
-                let server =
-                    tonic::transport::Server::builder().layer(MapResponseLayer::new(answer)).add_routes(routes);
+                let server = tonic::transport::Server::builder()
+                    .layer(MapResponseLayer::new(answer))
+                    .layer(KeepDeadline)
+                    .add_routes(routes);
                 let incoming = TcpListenerStream::new(tcp);
                 ended(server.serve_with_incoming_shutdown(incoming, stopping.cancelled_owned()).await);
             });

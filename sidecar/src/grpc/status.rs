@@ -30,7 +30,13 @@ pub(super) fn not_built(call: &'static str) -> Status {
     status(Code::Unimplemented, Reason::NotImplemented, message, [])
 }
 
-/// An answer that would be larger than a message may be.
+/// The caller's deadline came first.
+pub(super) fn too_late() -> Status {
+    let message = "the deadline of the call is over; what it began may still finish: ask again, or give it more time";
+    status(Code::DeadlineExceeded, Reason::Deadline, message, [])
+}
+
+/// A peer that may not come in.
 pub(super) fn peer_not_allowed(uid: u32, gid: u32) -> Status {
     let message = format!(
         "user {uid} with group {gid} may not use this socket; add it to allow-uids or allow-gids of the daemon"
