@@ -92,6 +92,8 @@ impl Engine {
         };
         let was = self.descriptor(id)?;
         if wait == Wait::No {
+            // What can never be is said now; only what takes time is queued.
+            self.ledger().check_spill(id, to, self.now())?;
             let engine = self.clone();
             self.0.tasks.spawn("spill", async move {
                 if let Err(error) = engine.move_to(id, to, true).await {
