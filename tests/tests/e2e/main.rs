@@ -7,3 +7,4 @@
 )]
 
 mod life;
+mod table;
