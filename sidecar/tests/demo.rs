@@ -1,5 +1,7 @@
 //! The demo as somebody runs it: the program itself, on real files, with nothing left behind whatever happens to it.
 
+#![allow(clippy::unwrap_used, reason = "clippy knows tests by their attribute only, and misses their helpers")]
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
