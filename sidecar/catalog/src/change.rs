@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use payload_manager_core::facts::Facts;
 use payload_manager_types::{BlockName, NewEntry, PayloadId, Retention, StreamName, Tier, UnixMillis};
 
+use crate::lineage::Edge;
+use crate::metadata::{MetadataRecord, MetadataUpdate, NewMetadataEvent, OVERHEAD};
+
 /// A file that is to be removed once nobody reads it: written in the transaction that forgets the copy, so that a crash
 /// in between leaves no file that no payload owns (promise: no-leak).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,7 +32,7 @@ pub enum Change {
         /// A copy this row no longer has, whose file is still there.
         doomed: Option<DoomedFile>,
     },
-    /// Removes a payload's row; no row is fine.
+    /// Removes a payload's row, and with it its metadata, its events and the edges to its parents; no row is fine.
     Delete {
         /// Whose row.
         id: PayloadId,
@@ -59,8 +62,9 @@ pub enum Change {
         /// Its name.
         name: StreamName,
     },
-    /// Appends entries at the next offsets, all or none; with no entries it changes nothing and is
-    /// [`Outcome::Done`]. Refused: [`Refusal::NoSuchStream`].
+    /// Appends entries at the next offsets, all or none, and then removes what retention no longer keeps, as
+    /// [`Change::Trim`] does. With no entries it changes nothing and is [`Outcome::Done`]; otherwise
+    /// [`Outcome::Appended`]. Refused: [`Refusal::NoSuchStream`].
     Append {
         /// To which stream.
         stream: StreamName,
@@ -69,7 +73,58 @@ pub enum Change {
         /// Now.
         at: UnixMillis,
     },
+    /// Removes the oldest entries that retention no longer keeps, of those too old at most [`TRIM`]:
+    /// [`Outcome::Trimmed`]. Refused: [`Refusal::NoSuchStream`].
+    Trim {
+        /// In which stream.
+        stream: StreamName,
+        /// Now.
+        at: UnixMillis,
+    },
+    /// Says how far a consumer group has come; back is fine. Refused: [`Refusal::NoSuchStream`],
+    /// [`Refusal::OffsetBeyondEnd`].
+    CommitOffset {
+        /// In which stream.
+        stream: StreamName,
+        /// Which group.
+        group: String,
+        /// The next offset to be written, or any before it.
+        offset: u64,
+        /// Now.
+        at: UnixMillis,
+    },
+    /// Sets a payload's metadata: [`Outcome::Metadata`]. Refused: [`Refusal::NoSuchPayload`].
+    SetMetadata {
+        /// Of which payload.
+        id: PayloadId,
+        /// What, and how.
+        update: Box<MetadataUpdate>,
+        /// Now.
+        at: UnixMillis,
+    },
+    /// Adds to a payload's history. Refused: [`Refusal::NoSuchPayload`].
+    AppendMetadataEvent {
+        /// Of which payload.
+        id: PayloadId,
+        /// What.
+        event: Box<NewMetadataEvent>,
+        /// Now.
+        at: UnixMillis,
+    },
+    /// Adds edges from a payload to its parents, all or none; those that are there already are fine. Refused:
+    /// [`Refusal::NoSuchPayload`] for the child, [`Refusal::LineageCycle`].
+    AddLineage {
+        /// What was made.
+        child: PayloadId,
+        /// From what.
+        edges: Vec<Edge>,
+    },
+    /// Counts a start of the daemon: [`Outcome::Start`].
+    CountStart,
 }
+
+/// Entries removed by one change at most because they are too old: changes that wait behind it must not wait for long.
+pub const TRIM: u64 = 4096;
 
 impl Change {
     /// About how many bytes it adds to a transaction.
@@ -80,15 +135,24 @@ impl Change {
                 let labels = &facts.labels;
                 256 + labels.dataset.len() + labels.producer.len() + tags_weight(&labels.tags)
             }
-            Self::Append { entries, .. } => entries.iter().map(|entry| 64 + tags_weight(&entry.tags)).sum(),
+            Self::Append { entries, .. } => entries.iter().map(|entry| OVERHEAD + tags_weight(&entry.tags)).sum(),
+            Self::SetMetadata { update, .. } => update.weight(),
+            Self::AppendMetadataEvent { event, .. } => event.weight(),
+            Self::AddLineage { edges, .. } => 64 + edges.iter().map(Edge::weight).sum::<usize>(),
             Self::Delete { doomed, .. } => 64 * (1 + doomed.len()),
-            Self::Doom(_) | Self::Undoom { .. } | Self::CreateStream { .. } | Self::DeleteStream { .. } => 64,
+            Self::CommitOffset { group, .. } => 64 + group.len(),
+            Self::Doom(_)
+            | Self::Undoom { .. }
+            | Self::CreateStream { .. }
+            | Self::DeleteStream { .. }
+            | Self::Trim { .. }
+            | Self::CountStart => 64,
         }
     }
 }
 
-fn tags_weight(tags: &BTreeMap<String, String>) -> usize {
-    tags.iter().map(|(key, value)| key.len() + value.len() + 8).sum()
+pub(crate) fn tags_weight(tags: &BTreeMap<String, String>) -> usize {
+    tags.iter().map(|(key, value)| key.len() + value.len() + 16).sum()
 }
 
 /// When a change may be answered.
@@ -113,7 +177,20 @@ pub enum Outcome {
         first: u64,
         /// The last.
         last: u64,
+        /// The oldest that is kept now, or the next one if none is.
+        oldest: u64,
     },
+    /// Retention has done its work.
+    Trimmed {
+        /// The oldest that is kept now, or the next one if none is.
+        oldest: u64,
+        /// Whether there may be more to remove: trim again.
+        more: bool,
+    },
+    /// What is stored now.
+    Metadata(Box<MetadataRecord>),
+    /// The number of this start: from 1, each time one more.
+    Start(u64),
     /// It did not apply; the rest of its batch did.
     Refused(Refusal),
 }
@@ -125,4 +202,16 @@ pub enum Refusal {
     StreamExists,
     /// There is no stream of that name.
     NoSuchStream,
+    /// The offset is beyond the next one to be written.
+    OffsetBeyondEnd {
+        /// Which is this one.
+        next: u64,
+    },
+    /// There is no such payload.
+    NoSuchPayload,
+    /// An edge would make a payload its own ancestor.
+    LineageCycle {
+        /// The parent it leads to.
+        via: PayloadId,
+    },
 }

@@ -6,10 +6,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use payload_manager_core::facts::Facts;
-use payload_manager_types::{InstanceId, StreamEntry, StreamName, UnixMillis};
+use payload_manager_types::{InstanceId, PayloadId, StreamEntry, StreamName};
 
 use crate::change::{Change, DoomedFile, Outcome};
-use crate::store::{Reader, Store, StoreError, StreamInfo};
+use crate::lineage::{Lineage, LineageQuery};
+use crate::metadata::{MetadataEvent, MetadataRecord};
+use crate::page::{Limit, Page};
+use crate::store::{ConsumerGroup, Reader, Span, Store, StoreError, StreamInfo};
 
 /// What a store was asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +77,7 @@ impl Store for Faulty<Box<dyn Store>> {
         Ok(self.wrap(self.inner.reader()?))
     }
 
-    fn rest(&mut self) -> Result<(), StoreError> {
+    fn rest(&mut self) -> Result<bool, StoreError> {
         self.ask(&Call::Rest)?;
         self.inner.rest()
     }
@@ -101,14 +104,53 @@ impl Reader for Faulty<Box<dyn Reader>> {
         self.inner.streams()
     }
 
-    fn entries(
+    fn streams_after(&mut self, after: Option<&StreamName>, limit: Limit) -> Result<Page<StreamInfo>, StoreError> {
+        self.ask(&Call::Read)?;
+        self.inner.streams_after(after, limit)
+    }
+
+    fn stream(&mut self, name: &StreamName) -> Result<Option<StreamInfo>, StoreError> {
+        self.ask(&Call::Read)?;
+        self.inner.stream(name)
+    }
+
+    fn entries(&mut self, stream: &StreamName, span: Span, limit: Limit) -> Result<Page<StreamEntry>, StoreError> {
+        self.ask(&Call::Read)?;
+        self.inner.entries(stream, span, limit)
+    }
+
+    fn committed(&mut self, stream: &StreamName, group: &str) -> Result<Option<u64>, StoreError> {
+        self.ask(&Call::Read)?;
+        self.inner.committed(stream, group)
+    }
+
+    fn groups(
         &mut self,
         stream: &StreamName,
-        from: u64,
-        max: usize,
-        not_before: Option<UnixMillis>,
-    ) -> Result<Vec<StreamEntry>, StoreError> {
+        after: Option<&str>,
+        limit: Limit,
+    ) -> Result<Page<ConsumerGroup>, StoreError> {
         self.ask(&Call::Read)?;
-        self.inner.entries(stream, from, max, not_before)
+        self.inner.groups(stream, after, limit)
+    }
+
+    fn metadata(&mut self, id: PayloadId) -> Result<Option<MetadataRecord>, StoreError> {
+        self.ask(&Call::Read)?;
+        self.inner.metadata(id)
+    }
+
+    fn metadata_events(
+        &mut self,
+        id: PayloadId,
+        after: Option<u64>,
+        limit: Limit,
+    ) -> Result<Page<MetadataEvent>, StoreError> {
+        self.ask(&Call::Read)?;
+        self.inner.metadata_events(id, after, limit)
+    }
+
+    fn lineage(&mut self, query: &LineageQuery) -> Result<Lineage, StoreError> {
+        self.ask(&Call::Read)?;
+        self.inner.lineage(query)
     }
 }

@@ -1,4 +1,4 @@
-//! The durable catalog: payload rows, files to be removed, streams.
+//! The durable catalog: payload rows, what users say about them, lineage, files to be removed, streams.
 //!
 //! A [`Store`] applies batches of [`Change`]s, each batch one transaction. [`writer::Catalog`] is the one FIFO in front
 //! of it: it groups what is queued into a batch, applies it, and answers each change in order. The back ends are
@@ -20,7 +20,10 @@ pub mod change;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod faulty;
+pub mod lineage;
 pub mod memory;
+pub mod metadata;
+pub mod page;
 mod readers;
 pub mod sqlite;
 pub mod store;
@@ -28,8 +31,11 @@ pub mod store;
 mod tests;
 pub mod writer;
 
-pub use change::{Change, DoomedFile, Durability, Outcome, Refusal};
+pub use change::{Change, DoomedFile, Durability, Outcome, Refusal, TRIM};
+pub use lineage::{Direction, Edge, Lineage, LineageEdge, LineageQuery};
 pub use memory::Memory;
+pub use metadata::{Metadata, MetadataEvent, MetadataMode, MetadataRecord, MetadataUpdate, NewMetadataEvent};
+pub use page::{Limit, Page};
 pub use sqlite::{Opened, Sqlite};
-pub use store::{Reader, Store, StoreError, StreamInfo};
+pub use store::{ConsumerGroup, Reader, Span, Store, StoreError, StreamInfo};
 pub use writer::{Catalog, CatalogError, Done};

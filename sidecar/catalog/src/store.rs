@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 
 use payload_manager_core::facts::Facts;
-use payload_manager_types::{InstanceId, Retention, StreamEntry, StreamName, UnixMillis};
+use payload_manager_types::{InstanceId, PayloadId, Retention, StreamEntry, StreamName, UnixMillis};
 
-use crate::change::{Change, DoomedFile, Outcome};
+use crate::change::{Change, DoomedFile, Outcome, tags_weight};
+use crate::lineage::{Lineage, LineageQuery};
+use crate::metadata::{MetadataEvent, MetadataRecord, OVERHEAD};
+use crate::page::{Limit, Page};
 
 /// Why the store could not do it. Nothing of the batch was applied.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +53,70 @@ pub struct StreamInfo {
     pub created: UnixMillis,
 }
 
+/// Which entries of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// From this offset on.
+    pub from: u64,
+    /// Up to this one, inclusive; it need not be written yet.
+    pub to: u64,
+    /// Only those appended then or later.
+    pub not_before: Option<UnixMillis>,
+}
+
+impl Span {
+    /// All from `from` on.
+    #[must_use]
+    pub const fn from(from: u64) -> Self {
+        Self { from, to: u64::MAX, not_before: None }
+    }
+}
+
+/// What was appended before this time is too old at `now`.
+pub(crate) fn horizon(retention: Retention, now: UnixMillis) -> UnixMillis {
+    match retention.max_age_sec {
+        0 => UnixMillis(0),
+        seconds => UnixMillis(now.0.saturating_sub(seconds.saturating_mul(1000))),
+    }
+}
+
+/// Bytes that a [`Limit`] counts for an entry of `stream`: at least those of its wire form.
+#[must_use]
+pub fn entry_weight(stream: &StreamName, entry: &StreamEntry) -> usize {
+    OVERHEAD + name_weight(stream) + tags_weight(&entry.what.tags)
+}
+
+fn name_weight(name: &StreamName) -> usize {
+    name.namespace().len() + name.name().len()
+}
+
+impl StreamInfo {
+    /// Bytes that a [`Limit`] counts: at least those of its wire form.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        OVERHEAD + name_weight(&self.name)
+    }
+}
+
+/// How far a consumer group has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsumerGroup {
+    /// Its name.
+    pub name: String,
+    /// What it said last.
+    pub offset: u64,
+    /// When it said so.
+    pub at: UnixMillis,
+}
+
+impl ConsumerGroup {
+    /// Bytes that a [`Limit`] counts: at least those of its wire form.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        OVERHEAD + self.name.len()
+    }
+}
+
 /// Writes the catalog. One at a time; see [`crate::writer`].
 pub trait Store: Send {
     /// Whose catalog this is; made at creation.
@@ -68,13 +135,13 @@ pub trait Store: Send {
     /// [`StoreError`].
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError>;
 
-    /// Nothing is queued: the moment for housekeeping that changes wait for if it is done while they come. What fails
-    /// here loses nothing and is tried again at the next rest.
+    /// Nothing is queued: the moment for housekeeping that changes wait for if it is done while they come. True if
+    /// there is more to be done at the next rest. What fails here loses nothing and is tried again at the next rest.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn rest(&mut self) -> Result<(), StoreError> {
-        Ok(())
+    fn rest(&mut self) -> Result<bool, StoreError> {
+        Ok(false)
     }
 }
 
@@ -104,16 +171,62 @@ pub trait Reader: Send {
     /// [`StoreError`].
     fn streams(&mut self) -> Result<Vec<StreamInfo>, StoreError>;
 
-    /// Entries of a stream from offset `from` on, in order, at most `max`; with `not_before`, only those appended then
-    /// or later. A stream that is not there has none.
+    /// Streams by namespace and name, from after `after` on.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn entries(
+    fn streams_after(&mut self, after: Option<&StreamName>, limit: Limit) -> Result<Page<StreamInfo>, StoreError>;
+
+    /// One stream; `None` if it is not there.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn stream(&mut self, name: &StreamName) -> Result<Option<StreamInfo>, StoreError>;
+
+    /// Entries of a stream, in order. A stream that is not there has none. If retention has cut into the span, the
+    /// first one says so by its offset.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn entries(&mut self, stream: &StreamName, span: Span, limit: Limit) -> Result<Page<StreamEntry>, StoreError>;
+
+    /// How far a consumer group has come; `None` if it never said so.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn committed(&mut self, stream: &StreamName, group: &str) -> Result<Option<u64>, StoreError>;
+
+    /// The consumer groups of a stream by name, from after `after` on.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn groups(
         &mut self,
         stream: &StreamName,
-        from: u64,
-        max: usize,
-        not_before: Option<UnixMillis>,
-    ) -> Result<Vec<StreamEntry>, StoreError>;
+        after: Option<&str>,
+        limit: Limit,
+    ) -> Result<Page<ConsumerGroup>, StoreError>;
+
+    /// A payload's metadata; `None` if it was never set.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn metadata(&mut self, id: PayloadId) -> Result<Option<MetadataRecord>, StoreError>;
+
+    /// A payload's history, oldest first, from after the event numbered `after` on.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn metadata_events(
+        &mut self,
+        id: PayloadId,
+        after: Option<u64>,
+        limit: Limit,
+    ) -> Result<Page<MetadataEvent>, StoreError>;
+
+    /// A payload's ancestors or descendants.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn lineage(&mut self, query: &LineageQuery) -> Result<Lineage, StoreError>;
 }

@@ -3,15 +3,18 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use payload_manager_core::facts::Facts;
-use payload_manager_types::{InstanceId, Tier};
+use payload_manager_types::{InstanceId, Retention, Tier, UnixMillis};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use crate::conformance::samples::{append, create, doomed, entry, facts, id, strange_entry, strange_facts, stream};
+use crate::conformance::samples::{
+    add_event, append, commit, create, doomed, edge, entry, event, facts, id, lineage, metadata, set, strange_entry,
+    strange_facts, stream,
+};
 use crate::conformance::{self, Subject, content};
 use crate::faulty::{Call, Faulty};
 use crate::writer::Coalesced;
-use crate::{Change, Memory, Sqlite, Store, StoreError};
+use crate::{Change, Memory, MetadataMode, Sqlite, Store, StoreError};
 
 const INSTANCE: InstanceId = InstanceId::from_bytes([7; 16]);
 
@@ -61,26 +64,60 @@ fn sqlite_conforms_when_every_other_call_fails() {
     conformance::run(&|| Box::new(Limping(tempfile::tempdir().unwrap())));
 }
 
-/// A change of a few payloads, files and streams, so that changes meet.
-fn any_change() -> impl Strategy<Value = Change> {
+/// A change of a row or a file; of a few of each, so that changes meet.
+fn any_change_of_a_row() -> impl Strategy<Value = Change> {
     let (n, tier) = (0..3u64, prop::sample::select(Tier::ALL.to_vec()));
     let file = (n.clone(), tier.clone(), any::<u8>()).prop_map(|(n, tier, generation)| doomed(n, tier, generation));
     let row = (n.clone(), any::<bool>(), any::<u32>()).prop_map(|(n, strange, version)| Facts {
         version: version.into(),
         ..if strange { strange_facts(n) } else { facts(n) }
     });
-    let name = prop::sample::select(vec![stream("", "a"), stream("b", "a")]);
     prop_oneof![
         4 => (row, prop::option::of(file.clone())).prop_map(|(row, doomed)| Change::Put { facts: Box::new(row), doomed }),
         2 => (n.clone(), prop::collection::vec(file.clone(), 0..3))
             .prop_map(|(n, doomed)| Change::Delete { id: id(n), doomed }),
         1 => file.prop_map(Change::Doom),
-        2 => (n.clone(), tier).prop_map(|(n, tier)| Change::Undoom { id: id(n), tier }),
+        2 => (n, tier).prop_map(|(n, tier)| Change::Undoom { id: id(n), tier }),
+    ]
+}
+
+/// Something that is said about one of the same few payloads.
+fn any_saying() -> impl Strategy<Value = Change> {
+    let text = prop::sample::select(vec!["", "a", "b"]);
+    let mode = prop::sample::select(vec![MetadataMode::Replace, MetadataMode::Merge]);
+    prop_oneof![
+        2 => (0..3u64, text.clone(), text.clone(), mode)
+            .prop_map(|(n, data, schema, mode)| set(n, metadata(data.as_bytes(), schema), mode)),
+        1 => (0..3u64, text, 0..9u64).prop_map(|(n, what, at)| add_event(n, event(what), at)),
+        3 => (0..3u64, prop::collection::vec(0..4u64, 0..4))
+            .prop_map(|(n, parents)| lineage(n, parents.into_iter().map(edge).collect())),
+    ]
+}
+
+/// A change of one of a few streams, one of which keeps little.
+fn any_change_of_a_stream() -> impl Strategy<Value = Change> {
+    let name = prop::sample::select(vec![stream("", "a"), stream("b", "a")]);
+    let little = Retention { max_entries: 4, max_age_sec: 1 };
+    prop_oneof![
         1 => name.clone().prop_map(|name| create(&name)),
+        1 => name.clone()
+            .prop_map(move |name| Change::CreateStream { name, retention: little, at: UnixMillis(7) }),
         1 => name.clone().prop_map(|name| Change::DeleteStream { name }),
-        3 => (name, n, 0..3usize, 0..9u64).prop_map(|(name, n, count, at)| {
-            append(&name, vec![if at == 0 { strange_entry(n) } else { entry(n) }; count], at)
+        3 => (name.clone(), 0..3u64, 0..4usize, 0..9u64).prop_map(|(name, n, count, at)| {
+            append(&name, vec![if at == 0 { strange_entry(n) } else { entry(n) }; count], at * 300)
         }),
+        1 => (name.clone(), 0..9u64).prop_map(|(stream, at)| Change::Trim { stream, at: UnixMillis(at * 300) }),
+        2 => (name, prop::sample::select(vec!["g", "h"]), 0..9u64)
+            .prop_map(|(name, group, offset)| commit(&name, group, offset, offset)),
+    ]
+}
+
+fn any_change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        4 => any_change_of_a_row(),
+        3 => any_saying(),
+        4 => any_change_of_a_stream(),
+        1 => Just(Change::CountStart),
     ]
 }
 

@@ -11,7 +11,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
-use payload_manager_catalog::{Catalog, Change, Durability, Outcome, Refusal, StreamInfo};
+use payload_manager_catalog::{Catalog, Change, Durability, Limit, Outcome, Refusal, Span, StreamInfo};
 use payload_manager_types::{NewEntry, Retention, StreamEntry, StreamName, UnixMillis};
 use tokio::sync::{oneshot, watch};
 
@@ -69,15 +69,17 @@ impl Live {
         Arc::new(Self { state: Mutex::new(state), grown: watch::Sender::new(next) })
     }
 
-    /// Takes in what the catalog has written, in its order.
-    fn extend(&self, first: u64, at: UnixMillis, entries: Vec<NewEntry>) {
+    /// Takes in what the catalog has written and what it no longer keeps, in its order.
+    fn extend(&self, first: u64, at: UnixMillis, entries: Vec<NewEntry>, oldest: u64) {
         let mut state = self.state.lock();
+        state.first = oldest;
         for (offset, what) in (first..).zip(entries) {
             state.tail.push_back(StreamEntry { offset, append_time: at, what });
             state.next = offset + 1;
         }
         let over = state.tail.len().saturating_sub(TAIL);
-        state.tail.drain(..over);
+        let gone = state.tail.iter().take_while(|entry| entry.offset < oldest).count();
+        state.tail.drain(..over.max(gone));
         self.grown.send_replace(state.next);
     }
 
@@ -215,8 +217,8 @@ impl Engine {
             let pass = engine.0.gate.pass().await?;
             engine.0.gate.submit_then(pass, change, Durability::Synced, move |result| {
                 let appended = match result {
-                    Ok(Outcome::Appended { first, last }) => {
-                        live.extend(first, at, entries);
+                    Ok(Outcome::Appended { first, last, oldest }) => {
+                        live.extend(first, at, entries, oldest);
                         Ok((first, last))
                     }
                     Ok(Outcome::Refused(Refusal::NoSuchStream)) => Err(Error::NoSuchStream(name)),
@@ -257,7 +259,8 @@ impl Engine {
             return Ok(entries);
         }
         let (catalog, name) = (Arc::clone(self.0.gate.catalog()), name.clone());
-        blocking(move || Ok(catalog.read(|reader| reader.entries(&name, from, span.max, span.not_before))?)).await
+        let asked = Span { from, to: u64::MAX, not_before: span.not_before };
+        blocking(move || Ok(catalog.read(|reader| reader.entries(&name, asked, Limit::items(span.max)))?.items)).await
     }
 
     /// Follows a stream.

@@ -4,14 +4,23 @@
 //! that is answered [`StoreError::Unavailable`] is made again, so that a wrapper may fail calls now and then.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a suite of tests, wherever it is compiled")]
 
+mod groups;
+mod lineage;
+mod metadata;
+mod pages;
 mod payloads;
+mod retention;
 pub mod samples;
 mod streams;
 
 use payload_manager_core::facts::Facts;
+use payload_manager_types::{PayloadId, StreamEntry, StreamName};
 
 use crate::change::{Change, DoomedFile, Outcome};
-use crate::store::{Reader, Store, StoreError, StreamInfo};
+use crate::lineage::{Direction, Lineage, LineageEdge, LineageQuery};
+use crate::metadata::{MetadataEvent, MetadataRecord};
+use crate::page::Limit;
+use crate::store::{ConsumerGroup, Reader, Span, Store, StoreError, StreamInfo};
 
 /// One catalog under test.
 pub trait Subject {
@@ -27,7 +36,16 @@ type Case = (&'static str, fn(&dyn Subject));
 /// # Panics
 /// At the first case that fails; its name is the last one on standard error.
 pub fn run(make: &dyn Fn() -> Box<dyn Subject>) {
-    for (name, case) in payloads::CASES.iter().chain(streams::CASES) {
+    let all = [
+        payloads::CASES,
+        metadata::CASES,
+        lineage::CASES,
+        streams::CASES,
+        retention::CASES,
+        groups::CASES,
+        pages::CASES,
+    ];
+    for (name, case) in all.into_iter().flatten() {
         eprintln!("{name}");
         case(&*make());
     }
@@ -38,10 +56,16 @@ pub fn run(make: &dyn Fn() -> Box<dyn Subject>) {
 pub struct Content {
     /// The rows, by id.
     pub payloads: Vec<Facts>,
+    /// What is said about each of them.
+    pub notes: Vec<(Option<MetadataRecord>, Vec<MetadataEvent>)>,
+    /// What each of them was made of.
+    pub lineage: Vec<LineageEdge>,
     /// The files to be removed, by id and tier.
     pub doomed: Vec<DoomedFile>,
     /// The streams, with all their entries.
-    pub streams: Vec<(StreamInfo, Vec<payload_manager_types::StreamEntry>)>,
+    pub streams: Vec<(StreamInfo, Vec<StreamEntry>)>,
+    /// The groups of each of them.
+    pub groups: Vec<Vec<ConsumerGroup>>,
 }
 
 /// Reads everything.
@@ -50,16 +74,36 @@ pub struct Content {
 /// If it can't be read.
 #[must_use]
 pub fn content(store: &dyn Store) -> Content {
-    let mut reader = sure(|| store.reader());
-    let streams = sure(|| reader.streams());
-    let entries = |info: StreamInfo, reader: &mut dyn Reader| {
-        let entries = sure(|| reader.entries(&info.name, 0, usize::MAX, None));
-        (info, entries)
-    };
-    let streams = streams.into_iter().map(|info| entries(info, &mut *reader)).collect();
+    let reader = &mut *sure(|| store.reader());
+    let payloads = payloads(reader);
+    let notes = payloads.iter().map(|row| (sure(|| reader.metadata(row.id)), events(reader, row.id))).collect();
+    let lineage = payloads.iter().flat_map(|row| walked(reader, row.id, Direction::Upstream, Some(1))).collect();
     let mut doomed = sure(|| reader.doomed());
     doomed.sort_by_key(|file| (file.id, file.tier));
-    Content { payloads: payloads(&mut *reader), doomed, streams }
+    let streams = sure(|| reader.streams());
+    let groups = streams.iter().map(|info| sure(|| reader.groups(&info.name, None, Limit::NONE)).items).collect();
+    let entries = |info: StreamInfo| (info.clone(), entries(reader, &info.name));
+    let streams = streams.into_iter().map(entries).collect();
+    Content { payloads, notes, lineage, doomed, streams, groups }
+}
+
+fn entries(reader: &mut dyn Reader, stream: &StreamName) -> Vec<StreamEntry> {
+    let page = sure(|| reader.entries(stream, Span::from(0), Limit::NONE));
+    assert!(!page.more, "without a limit");
+    page.items
+}
+
+fn events(reader: &mut dyn Reader, id: PayloadId) -> Vec<MetadataEvent> {
+    let page = sure(|| reader.metadata_events(id, None, Limit::NONE));
+    assert!(!page.more, "without a limit");
+    page.items
+}
+
+fn walked(reader: &mut dyn Reader, of: PayloadId, direction: Direction, max_depth: Option<u32>) -> Vec<LineageEdge> {
+    match sure(|| reader.lineage(&LineageQuery { of, direction, max_depth, max_bytes: usize::MAX })) {
+        Lineage::Whole(edges) => edges,
+        Lineage::TooLarge => panic!("without a limit"),
+    }
 }
 
 /// The rows, by id.

@@ -7,6 +7,8 @@ use payload_manager_types::{
 };
 
 use crate::change::{Change, DoomedFile};
+use crate::lineage::Edge;
+use crate::metadata::{Metadata, MetadataMode, MetadataUpdate, NewMetadataEvent};
 
 /// The id numbered `n`.
 #[must_use]
@@ -117,4 +119,49 @@ pub fn strange_entry(n: u64) -> NewEntry {
 #[must_use]
 pub fn append(stream: &StreamName, entries: Vec<NewEntry>, at: u64) -> Change {
     Change::Append { stream: stream.clone(), entries, at: UnixMillis(at) }
+}
+
+/// Metadata of a few bytes, or of none.
+#[must_use]
+pub fn metadata(data: &[u8], schema: &str) -> Metadata {
+    Metadata { data: data.to_owned(), schema: schema.to_owned() }
+}
+
+/// Sets the metadata of payload `n`.
+#[must_use]
+pub fn set(n: u64, metadata: Metadata, mode: MetadataMode) -> Change {
+    let (actor, reason) = ("an \0 actor".to_owned(), format!("to try {n}"));
+    let update = Box::new(MetadataUpdate { metadata, mode, actor, reason });
+    Change::SetMetadata { id: id(n), update, at: UnixMillis(u64::MAX - n) }
+}
+
+/// An event that says `what`.
+#[must_use]
+pub fn event(what: &str) -> NewMetadataEvent {
+    let (source, version) = (format!("source of {what}"), format!("\0{what}\n"));
+    NewMetadataEvent { metadata: metadata(what.as_bytes(), "text"), source, version }
+}
+
+/// Adds to the history of payload `n`.
+#[must_use]
+pub fn add_event(n: u64, event: NewMetadataEvent, at: u64) -> Change {
+    Change::AppendMetadataEvent { id: id(n), event: Box::new(event), at: UnixMillis(at) }
+}
+
+/// An edge to payload `parent`.
+#[must_use]
+pub fn edge(parent: u64) -> Edge {
+    Edge { parent: id(parent), operation: "crop".to_owned(), role: String::new(), parameters: vec![] }
+}
+
+/// Adds edges from payload `child`.
+#[must_use]
+pub fn lineage(child: u64, edges: Vec<Edge>) -> Change {
+    Change::AddLineage { child: id(child), edges }
+}
+
+/// Says that `group` has come to `offset`.
+#[must_use]
+pub fn commit(stream: &StreamName, group: &str, offset: u64, at: u64) -> Change {
+    Change::CommitOffset { stream: stream.clone(), group: group.to_owned(), offset, at: UnixMillis(at) }
 }

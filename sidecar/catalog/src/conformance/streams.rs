@@ -3,9 +3,10 @@
 use payload_manager_types::{Retention, StreamEntry, StreamName, UnixMillis};
 
 use super::samples::{append, create, entry, facts, put, strange_entry, stream};
-use super::{Case, Subject, apply, content, done, sure};
+use super::{Case, Subject, apply, content, done, entries, sure};
 use crate::change::{Change, Outcome, Refusal};
-use crate::store::StreamInfo;
+use crate::page::Limit;
+use crate::store::{Span, StreamInfo};
 
 pub(super) const CASES: &[Case] = &[
     ("streams are listed by namespace and name", streams_are_listed_by_namespace_and_name),
@@ -17,6 +18,11 @@ pub(super) const CASES: &[Case] = &[
     ("a refused change leaves its batch alone", a_refused_change_leaves_its_batch_alone),
     ("entries are read from where and as many as asked", entries_are_read_from_where_and_as_many_as_asked),
 ];
+
+/// Nothing is removed.
+fn appended(first: u64, last: u64) -> Outcome {
+    Outcome::Appended { first, last, oldest: 0 }
+}
 
 fn delete(name: &StreamName) -> Change {
     Change::DeleteStream { name: name.clone() }
@@ -58,7 +64,7 @@ fn a_deleted_stream_takes_its_entries_along(subject: &dyn Subject) {
     let content = content(&*store);
     let entries: Vec<usize> = content.streams.iter().map(|(_, entries)| entries.len()).collect();
     assert_eq!(entries, [0, 1], "made again, it is another stream");
-    assert_eq!(apply(&mut *store, &[append(&name, vec![entry(4)], 1)]), [Outcome::Appended { first: 0, last: 0 }]);
+    assert_eq!(apply(&mut *store, &[append(&name, vec![entry(4)], 1)]), [appended(0, 0)]);
 }
 
 fn offsets_start_at_0_and_grow_by_1(subject: &dyn Subject) {
@@ -66,11 +72,11 @@ fn offsets_start_at_0_and_grow_by_1(subject: &dyn Subject) {
     let mut store = subject.open();
     done(&mut *store, &[create(&name)]);
     let both = [append(&name, vec![entry(1); 3], 1), append(&name, vec![entry(2)], 1)];
-    let expected = [Outcome::Appended { first: 0, last: 2 }, Outcome::Appended { first: 3, last: 3 }];
+    let expected = [appended(0, 2), appended(3, 3)];
     assert_eq!(apply(&mut *store, &both), expected);
     drop(store);
     let mut store = subject.open();
-    assert_eq!(apply(&mut *store, &both[1..]), [Outcome::Appended { first: 4, last: 4 }], "opened again, too");
+    assert_eq!(apply(&mut *store, &both[1..]), [appended(4, 4)], "opened again, too");
     let content = content(&*store);
     let (info, entries) = content.streams.first().unwrap();
     assert_eq!((info.first, info.next), (0, 5));
@@ -109,13 +115,8 @@ fn a_refused_change_leaves_its_batch_alone(subject: &dyn Subject) {
         append(&name, vec![entry(1)], 1),
     ];
     let refused = Outcome::Refused;
-    let expected = [
-        Outcome::Done,
-        refused(Refusal::NoSuchStream),
-        Outcome::Done,
-        refused(Refusal::StreamExists),
-        Outcome::Appended { first: 0, last: 0 },
-    ];
+    let expected =
+        [Outcome::Done, refused(Refusal::NoSuchStream), Outcome::Done, refused(Refusal::StreamExists), appended(0, 0)];
     assert_eq!(apply(&mut *store, &batch), expected);
     let content = content(&*store);
     assert_eq!((content.payloads.len(), content.streams.len()), (1, 1));
@@ -130,15 +131,21 @@ fn entries_are_read_from_where_and_as_many_as_asked(subject: &dyn Subject) {
         apply(&mut *store, &[append(&name, vec![entry(at)], at), append(&stream("", "t"), vec![entry(0)], at)]);
     }
     let mut reader = sure(|| store.reader());
-    let mut read = |from, max, not_before: Option<u64>| {
-        let entries = sure(|| reader.entries(&name, from, max, not_before.map(UnixMillis)));
-        entries.iter().map(|entry| entry.offset).collect::<Vec<_>>()
+    let mut read = |from, to, max, not_before: Option<u64>| {
+        let span = Span { from, to, not_before: not_before.map(UnixMillis) };
+        let page = sure(|| reader.entries(&name, span, Limit::items(max)));
+        (page.items.iter().map(|entry| entry.offset).collect::<Vec<_>>(), page.more)
     };
-    assert_eq!(read(0, 10, None), [0, 1, 2, 3]);
-    assert_eq!(read(1, 2, None), [1, 2]);
-    assert_eq!(read(0, usize::MAX, Some(30)), [1, 3]);
-    assert_eq!(read(0, 1, Some(11)), [1], "counted after the filter");
-    assert_eq!((read(4, 10, None), read(u64::MAX, 10, None), read(0, 0, None)), (vec![], vec![], vec![]));
-    assert_eq!(read(0, 10, Some(u64::MAX)), Vec::<u64>::new());
-    assert_eq!(sure(|| reader.entries(&stream("", "u"), 0, 10, None)), []);
+    let max = usize::MAX;
+    assert_eq!(read(0, u64::MAX, 10, None), (vec![0, 1, 2, 3], false));
+    assert_eq!(read(1, u64::MAX, 2, None), (vec![1, 2], true));
+    assert_eq!(read(0, u64::MAX, 4, None), (vec![0, 1, 2, 3], false), "as many as there are");
+    assert_eq!(read(0, u64::MAX, max, Some(30)), (vec![1, 3], false));
+    assert_eq!(read(0, u64::MAX, 1, Some(11)), (vec![1], true), "counted after the filter");
+    assert_eq!(read(0, u64::MAX, 2, Some(30)), (vec![1, 3], false), "and so is what is left");
+    assert_eq!((read(1, 2, max, None), read(3, 3, max, None)), ((vec![1, 2], false), (vec![3], false)));
+    assert_eq!((read(2, 1, max, None), read(3, 9, max, None)), ((vec![], false), (vec![3], false)));
+    assert_eq!((read(4, u64::MAX, 9, None), read(u64::MAX, u64::MAX, 9, None)), ((vec![], false), (vec![], false)));
+    assert_eq!((read(0, u64::MAX, 0, None), read(0, u64::MAX, 9, Some(u64::MAX))), ((vec![], true), (vec![], false)));
+    assert_eq!(entries(&mut *reader, &stream("", "u")), []);
 }

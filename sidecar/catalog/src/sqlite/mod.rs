@@ -3,11 +3,18 @@
 //!
 //! The file is ours only if its `application_id` says so, and is never opened if its schema is newer than this program.
 
+mod doomed;
+mod entries;
 mod error;
+mod lineage;
+mod metadata;
 mod migrate;
 mod open;
+mod payloads;
 mod read;
+mod rows;
 mod sniff;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -31,6 +38,8 @@ pub struct Sqlite {
     full: bool,
     /// Whether the write-ahead log may hold something that the file does not.
     logged: bool,
+    /// Whether there may be deleted streams to be swept away.
+    sweeping: bool,
 }
 
 /// Whether [`Sqlite::open_or_create`] found a catalog.
@@ -66,7 +75,7 @@ impl Sqlite {
     }
 
     fn new(connection: Connection, path: &Path, instance: InstanceId) -> Self {
-        Self { connection, path: path.to_owned(), instance, full: false, logged: true }
+        Self { connection, path: path.to_owned(), instance, full: false, logged: true, sweeping: true }
     }
 
     fn set_full(&mut self, full: bool) -> rusqlite::Result<()> {
@@ -81,12 +90,22 @@ impl Sqlite {
         self.set_full(sync)?;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let outcomes = changes.iter().map(|change| write::apply(&transaction, change)).collect::<Result<_, _>>()?;
+        let deletes = changes.iter().any(|change| matches!(change, Change::DeleteStream { .. }));
+        let sweeping = (self.sweeping || deletes) && streams::sweep(&transaction)?;
         if sync {
             write::barrier(&transaction)?;
         }
         transaction.commit()?;
-        self.logged = true;
+        (self.logged, self.sweeping) = (true, sweeping);
         Ok(outcomes)
+    }
+
+    /// Moves what the write-ahead log holds into the file.
+    fn fold(&mut self) -> rusqlite::Result<()> {
+        let pages = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+        let (logged, moved) = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], pages)?;
+        self.logged = moved < logged;
+        Ok(())
     }
 }
 
@@ -103,16 +122,15 @@ impl Store for Sqlite {
         Ok(Box::new(read::SqliteReader::open(self.path.clone())?))
     }
 
-    /// Moves what the write-ahead log holds into the file, as far as no reader is in the way.
-    fn rest(&mut self) -> Result<(), StoreError> {
-        if !self.logged {
-            return Ok(());
+    /// Sweeps away a part of what deleted streams left, and moves what the write-ahead log holds into the file, as far
+    /// as no reader is in the way.
+    fn rest(&mut self) -> Result<bool, StoreError> {
+        if self.sweeping {
+            self.apply(&[], false)?;
         }
-        let pages = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)));
-        let (logged, moved) = pages.map_err(|error| error::store_error(&self.path, &error))?;
-        self.logged = moved < logged;
-        Ok(())
+        if self.logged {
+            self.fold().map_err(|error| error::store_error(&self.path, &error))?;
+        }
+        Ok(self.sweeping)
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use payload_manager_types::Tier;
 use rusqlite::types::{FromSql, Type};
 use rusqlite::{Result, Row};
 
@@ -37,6 +38,11 @@ pub(super) fn known<N: FromSql + Copy + fmt::Display, T>(
         let name = row.as_ref().column_name(column).unwrap_or("?");
         bad(column, Type::Integer, format!("{name} is {n}, which this program does not know"))
     })
+}
+
+/// A column that holds a tier.
+pub(super) fn tier(row: &Row<'_>, column: usize) -> Result<Tier> {
+    known(row, column, |n: u8| Tier::try_from(n).ok())
 }
 
 /// Tags as a JSON object; nothing if there are none.

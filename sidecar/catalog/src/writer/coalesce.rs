@@ -2,7 +2,8 @@
 //! leaves no trace in the file.
 //!
 //! A row is settled by the last `Put` or `Delete` of its payload, a doomed file by the last change that names it. Only
-//! `Put`s and doomed files are left out: a `Delete` may have something older to remove.
+//! `Put`s and doomed files are left out: a `Delete` may have something older to remove. What is said about a payload
+//! needs its row, so a `Put` before it stays.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -83,9 +84,19 @@ impl Settled {
                 self.files.insert((*id, *tier));
                 Left::Whole
             }
-            Change::Doom(_) | Change::CreateStream { .. } | Change::DeleteStream { .. } | Change::Append { .. } => {
+            Change::SetMetadata { id, .. }
+            | Change::AppendMetadataEvent { id, .. }
+            | Change::AddLineage { child: id, .. } => {
+                self.rows.remove(id);
                 Left::Whole
             }
+            Change::Doom(_)
+            | Change::CreateStream { .. }
+            | Change::DeleteStream { .. }
+            | Change::Append { .. }
+            | Change::Trim { .. }
+            | Change::CommitOffset { .. }
+            | Change::CountStart => Left::Whole,
         }
     }
 

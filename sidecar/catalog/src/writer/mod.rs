@@ -99,6 +99,17 @@ impl Catalog {
         answer.recv().unwrap_or(Err(CatalogError::Stopped))
     }
 
+    /// Counts a start of the daemon, durably, and answers its number: from 1, each time one more.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn next_start(&self) -> Result<u64, CatalogError> {
+        match self.write(Change::CountStart, Durability::Synced)? {
+            Outcome::Start(number) => Ok(number),
+            other => Err(StoreError::Unavailable(format!("a start came back as {other:?}: a bug")).into()),
+        }
+    }
+
     /// Lends a reader to `read`, which sees every change that was answered before. It may block; any number may read at
     /// once.
     ///

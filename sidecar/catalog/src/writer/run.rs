@@ -118,9 +118,12 @@ impl Writer<'_> {
     }
 
     fn rest(&mut self) {
-        self.restless = false;
-        if let Err(error) = self.store.rest() {
-            tracing::warn!(%error, "the catalog's housekeeping failed; it is tried again after the next change");
-        }
+        self.restless = match self.store.rest() {
+            Ok(more) => more,
+            Err(error) => {
+                tracing::warn!(%error, "the catalog's housekeeping failed; it is tried again after the next change");
+                false
+            }
+        };
     }
 }

@@ -4,8 +4,10 @@ use payload_manager_types::Tier;
 
 use super::gate::{Batch, Gate};
 use crate::conformance::content;
-use crate::conformance::samples::{append, create, doomed, entry, facts, id, put, strange_facts, stream};
-use crate::{Change, Durability, Outcome, Refusal};
+use crate::conformance::samples::{
+    add_event, append, create, doomed, entry, event, facts, id, metadata, put, set, strange_facts, stream,
+};
+use crate::{Change, Durability, MetadataMode, Outcome, Refusal};
 
 #[test]
 fn answers_come_in_the_order_of_submission() {
@@ -17,7 +19,7 @@ fn answers_come_in_the_order_of_submission() {
     gate.submit(append(&name, vec![entry(1); 2], 1), Durability::Synced);
     let (_, answers) = gate.finish();
     let refused = Outcome::Refused(Refusal::NoSuchStream);
-    let expected = [Outcome::Done, refused, Outcome::Done, Outcome::Appended { first: 0, last: 1 }];
+    let expected = [Outcome::Done, refused, Outcome::Done, Outcome::Appended { first: 0, last: 1, oldest: 0 }];
     assert_eq!(answers, (0..).zip(expected.map(Ok)).collect::<Vec<_>>());
 }
 
@@ -103,4 +105,32 @@ fn a_row_overwritten_in_its_batch_is_not_written_and_its_doomed_file_is() {
     gate.verdict(None);
     assert_eq!(gate.batch().changes, [Change::Doom(ram), last]);
     gate.finish();
+}
+
+#[test]
+fn what_is_said_about_a_payload_finds_its_row_although_it_is_overwritten_in_its_batch() {
+    let mut gate = Gate::new(64);
+    gate.occupy();
+    let changes = [
+        put(facts(1)),
+        set(1, metadata(b"x", ""), MetadataMode::Replace),
+        put(strange_facts(1)),
+        add_event(1, event("y"), 1),
+        put(facts(1)),
+    ];
+    for change in &changes {
+        gate.submit(change.clone(), Durability::Committed);
+    }
+    gate.verdict(None);
+    assert_eq!(gate.batch().changes, changes);
+    let (memory, answers) = gate.finish();
+    assert!(answers.iter().all(|(_, answer)| !matches!(answer, Ok(Outcome::Refused(_)) | Err(_))), "{answers:?}");
+    assert_eq!(content(&memory).payloads.first(), Some(&facts(1)));
+}
+
+#[test]
+fn starts_are_counted_from_1() {
+    let gate = Gate::new(64);
+    drop(gate.verdicts);
+    assert_eq!((gate.catalog.next_start(), gate.catalog.next_start()), (Ok(1), Ok(2)));
 }

@@ -1,0 +1,174 @@
+//! The reference: the catalog in plain memory. It says what the words of the port mean, in the fewest lines.
+//!
+//! Nothing outlives the last clone of a [`Memory`]; its clones share one state, as openings of one file would.
+
+mod lineage;
+mod metadata;
+mod streams;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use payload_manager_core::facts::Facts;
+use payload_manager_types::{InstanceId, PayloadId, StreamEntry, StreamName, Tier};
+
+use crate::change::{Change, DoomedFile, Outcome};
+use crate::lineage::{Lineage, LineageQuery};
+use crate::metadata::{MetadataEvent, MetadataRecord};
+use crate::page::{Filling, Limit, Page};
+use crate::store::{ConsumerGroup, Reader, Span, Store, StoreError, StreamInfo, entry_weight};
+use lineage::Edges;
+use metadata::Notes;
+use streams::Log;
+
+/// A catalog in memory.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    instance: InstanceId,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    starts: u64,
+    payloads: BTreeMap<PayloadId, Facts>,
+    notes: BTreeMap<PayloadId, Notes>,
+    edges: Edges,
+    doomed: BTreeMap<(PayloadId, Tier), DoomedFile>,
+    streams: BTreeMap<StreamName, Log>,
+}
+
+impl Memory {
+    /// An empty catalog of `instance`.
+    #[must_use]
+    pub fn new(instance: InstanceId) -> Self {
+        Self { instance, state: Arc::default() }
+    }
+}
+
+impl Store for Memory {
+    fn instance(&self) -> InstanceId {
+        self.instance
+    }
+
+    fn apply(&mut self, changes: &[Change], _sync: bool) -> Result<Vec<Outcome>, StoreError> {
+        let mut state = self.state.lock();
+        Ok(changes.iter().map(|change| state.apply(change)).collect())
+    }
+
+    fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Reader for Memory {
+    fn another(&self) -> Result<Box<dyn Reader>, StoreError> {
+        Ok(Box::new(self.clone()))
+    }
+
+    fn payloads(&mut self, each: &mut dyn FnMut(Facts)) -> Result<(), StoreError> {
+        // Taken out first: `each` may call the catalog.
+        let rows: Vec<Facts> = self.state.lock().payloads.values().cloned().collect();
+        rows.into_iter().for_each(each);
+        Ok(())
+    }
+
+    fn doomed(&mut self) -> Result<Vec<DoomedFile>, StoreError> {
+        Ok(self.state.lock().doomed.values().copied().collect())
+    }
+
+    fn streams(&mut self) -> Result<Vec<StreamInfo>, StoreError> {
+        Ok(self.state.lock().streams.iter().map(|(name, log)| log.info(name)).collect())
+    }
+
+    fn streams_after(&mut self, after: Option<&StreamName>, limit: Limit) -> Result<Page<StreamInfo>, StoreError> {
+        let state = self.state.lock();
+        let later = state.streams.iter().filter(|(name, _)| after.is_none_or(|after| *name > after));
+        Ok(Filling::of(later.map(|(name, log)| log.info(name)), limit, StreamInfo::weight))
+    }
+
+    fn stream(&mut self, name: &StreamName) -> Result<Option<StreamInfo>, StoreError> {
+        Ok(self.state.lock().streams.get(name).map(|log| log.info(name)))
+    }
+
+    fn entries(&mut self, stream: &StreamName, span: Span, limit: Limit) -> Result<Page<StreamEntry>, StoreError> {
+        let state = self.state.lock();
+        let entries = state.streams.get(stream).into_iter().flat_map(|log| log.span(span)).cloned();
+        Ok(Filling::of(entries, limit, |entry| entry_weight(stream, entry)))
+    }
+
+    fn committed(&mut self, stream: &StreamName, group: &str) -> Result<Option<u64>, StoreError> {
+        let state = self.state.lock();
+        let group = state.streams.get(stream).and_then(|log| log.groups.get(group));
+        Ok(group.map(|group| group.offset))
+    }
+
+    fn groups(
+        &mut self,
+        stream: &StreamName,
+        after: Option<&str>,
+        limit: Limit,
+    ) -> Result<Page<ConsumerGroup>, StoreError> {
+        let state = self.state.lock();
+        let all = state.streams.get(stream).into_iter().flat_map(|log| log.groups.values());
+        let later = all.filter(|group| after.is_none_or(|after| group.name.as_str() > after));
+        Ok(Filling::of(later.cloned(), limit, ConsumerGroup::weight))
+    }
+
+    fn metadata(&mut self, id: PayloadId) -> Result<Option<MetadataRecord>, StoreError> {
+        Ok(self.state.lock().notes.get(&id).and_then(|notes| notes.metadata.clone()))
+    }
+
+    fn metadata_events(
+        &mut self,
+        id: PayloadId,
+        after: Option<u64>,
+        limit: Limit,
+    ) -> Result<Page<MetadataEvent>, StoreError> {
+        let state = self.state.lock();
+        let all = state.notes.get(&id).into_iter().flat_map(|notes| &notes.events);
+        let later = all.filter(|event| after.is_none_or(|after| event.number > after));
+        Ok(Filling::of(later.cloned(), limit, MetadataEvent::weight))
+    }
+
+    fn lineage(&mut self, query: &LineageQuery) -> Result<Lineage, StoreError> {
+        Ok(self.state.lock().edges.walk(query))
+    }
+}
+
+impl State {
+    fn apply(&mut self, change: &Change) -> Outcome {
+        match change {
+            Change::Put { facts, doomed } => {
+                self.payloads.insert(facts.id, Facts::clone(facts));
+                self.doom(doomed.as_slice());
+            }
+            Change::Delete { id, doomed } => {
+                self.payloads.remove(id);
+                self.notes.remove(id);
+                self.edges.forget(*id);
+                self.doom(doomed);
+            }
+            Change::Doom(file) => self.doom(std::slice::from_ref(file)),
+            Change::Undoom { id, tier } => drop(self.doomed.remove(&(*id, *tier))),
+            Change::CreateStream { name, retention, at } => return self.create_stream(name, *retention, *at),
+            Change::DeleteStream { name } => drop(self.streams.remove(name)),
+            Change::Append { stream, entries, at } => return self.append(stream, entries, *at),
+            Change::Trim { stream, at } => return self.trim(stream, *at),
+            Change::CommitOffset { stream, group, offset, at } => return self.commit(stream, group, *offset, *at),
+            Change::SetMetadata { id, update, at } => return self.set_metadata(*id, update, *at),
+            Change::AppendMetadataEvent { id, event, at } => return self.add_event(*id, event, *at),
+            Change::AddLineage { child, edges } => return self.add_lineage(*child, edges),
+            Change::CountStart => {
+                self.starts += 1;
+                return Outcome::Start(self.starts);
+            }
+        }
+        Outcome::Done
+    }
+
+    fn doom(&mut self, files: &[DoomedFile]) {
+        self.doomed.extend(files.iter().map(|file| ((file.id, file.tier), *file)));
+    }
+}
