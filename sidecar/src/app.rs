@@ -19,6 +19,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DirectIo, FolderError};
 use crate::engine::recovery::{Recovered, Remains, recover};
 use crate::engine::{Engine, Error, Gate, Parts};
+use crate::failpoint;
 use crate::grpc::serve::{ListenError, Listeners};
 use crate::instance::{self, InstanceError};
 use crate::pages::{self, PagesError, Sizes};
@@ -102,6 +103,7 @@ impl App {
         let (recovered, clock) = revive(&config, &store, &ram, &disk)?;
         let catalog = Arc::new(Catalog::start(Box::new(store), crate::engine::gate::IN_FLIGHT * 2)?);
         write_down(&catalog, recovered.changes)?;
+        failpoint::hit("start-written");
         let engine = Engine::new(Parts {
             ledger: recovered.ledger,
             tiers: [None, Some(Arc::new(ram) as Arc<dyn TierStore>), Some(Arc::new(disk) as _), None],
@@ -189,6 +191,7 @@ fn revive(config: &Config, store: &dyn Store, ram: &RamTier, disk: &DiskTier) ->
     let sizes =
         Sizes { max_payloads: config.max_payloads, max_leases: config.max_leases, lease_max_ms: limits.lease_max_ms };
     let (pages, lost) = pages::open(&config.shm_prefix, instance, sizes, now.monotonic)?;
+    failpoint::hit("start-pages-open");
     let pages_lost = lost && !rows.is_empty();
     if pages_lost {
         tracing::warn!("the shared pages of the last run are gone; what only RAM held is lost");
@@ -196,6 +199,7 @@ fn revive(config: &Config, store: &dyn Store, ram: &RamTier, disk: &DiskTier) ->
     let doomed = reader.doomed()?;
     let remains = Remains { pages, pages_lost, rows, doomed, ram: ram.clone(), disk: disk.clone() };
     let recovered = recover(remains, limits, now)?;
+    failpoint::hit("start-recovered");
     tracing::info!(%instance, report = ?recovered.report, "recovered");
     Ok((recovered, clock))
 }
@@ -207,9 +211,15 @@ fn within_reason(newest: UnixMillis) -> UnixMillis {
     newest.min(UnixMillis(now.0 + DAY_MS))
 }
 
-/// What recovery found out is written before anybody is served.
+/// What recovery found out is written before anybody is served; all of it in as few transactions as can be.
 fn write_down(catalog: &Catalog, changes: Vec<Change>) -> Result<(), CatalogError> {
-    changes.into_iter().try_for_each(|change| catalog.write(change, Durability::Synced).map(|_| ()))
+    let (sender, answers) = std::sync::mpsc::channel();
+    for change in changes {
+        let sender = sender.clone();
+        catalog.submit(change, Durability::Synced, Box::new(move |answer| drop(sender.send(answer))));
+    }
+    drop(sender);
+    answers.into_iter().try_for_each(|answer| answer.map(drop))
 }
 
 fn limits(config: &Config) -> Limits {

@@ -5,7 +5,7 @@
 //! builds a point is nothing.
 
 /// Every point there is, for the tests that go through them.
-pub const POINTS: [&str; 12] = [
+pub const POINTS: [&str; 15] = [
     "allocate-reserved",
     "allocate-row-written",
     "allocate-made",
@@ -18,6 +18,9 @@ pub const POINTS: [&str; 12] = [
     "delete-buried",
     "delete-row-gone",
     "before-free",
+    "start-pages-open",
+    "start-recovered",
+    "start-written",
 ];
 
 /// Dies here, if a test wants it.

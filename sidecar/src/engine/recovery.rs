@@ -11,6 +11,8 @@
 //! Nothing is deleted that a record, the list of doomed files or a `.tmp` name does not say is garbage: a file that
 //! nobody knows is moved to `orphans/`.
 
+mod files;
+
 use std::collections::{HashMap, HashSet};
 
 use payload_manager_api::convert;
@@ -21,7 +23,7 @@ use payload_manager_core::board::{Board, RecordIndex};
 use payload_manager_core::facts::{Facts, Labels, Phase};
 use payload_manager_core::ledger::{Adopted, Limits, Now, RamBlock};
 use payload_manager_shm::{BlockState, FoundEntry, Record, object};
-use payload_manager_tiers::{DiskTier, Found, RamTier, TierStore};
+use payload_manager_tiers::{DiskTier, RamTier, TierStore};
 use payload_manager_types::{Checksum, EntryIndex, PayloadId, Place, Tier, TierSet};
 
 use super::board::SharedPages;
@@ -93,6 +95,10 @@ struct Recovery {
     changes: Vec<Change>,
     free: Vec<Retired>,
     retired: Vec<Retired>,
+    /// Payloads whose records say that they are being deleted: whatever lies around of them is garbage.
+    deleting: HashSet<PayloadId>,
+    /// Files that are garbage.
+    doomed: Vec<DoomedFile>,
     report: Report,
 }
 
@@ -116,6 +122,8 @@ pub fn recover(remains: Remains, limits: Limits, now: Now) -> Result<Recovered, 
         changes: Vec::new(),
         free: Vec::new(),
         retired: Vec::new(),
+        deleting: HashSet::new(),
+        doomed,
         report: Report::default(),
     };
     recovery.read_records(&mut views)?;
@@ -124,11 +132,11 @@ pub fn recover(remains: Remains, limits: Limits, now: Now) -> Result<Recovered, 
             view.entry = Some(*entry);
         }
     }
-    recovery.read_disk(&mut views, &doomed)?;
+    recovery.read_disk(&mut views, &entries)?;
     for (id, view) in views {
         recovery.adopt(id, view);
     }
-    recovery.retire(&doomed);
+    recovery.retire();
     recovery.sweep_entries(&entries);
     recovery.report.leases = recovery.ledger.stats().leases;
     let Recovery { ledger, changes, free, report, .. } = recovery;
@@ -162,9 +170,8 @@ impl Recovery {
                 }
                 BlockState::Retired => self.retired.push(out(at, &record)),
                 BlockState::Deleting => {
-                    if views.remove(&record.id).is_some_and(|view| view.row.is_some()) {
-                        self.changes.push(Change::Delete { id: record.id, doomed: Vec::new() });
-                    }
+                    views.remove(&record.id);
+                    self.deleting.insert(record.id);
                     self.retired.push(out(at, &record));
                 }
                 BlockState::Free => {}
@@ -173,46 +180,9 @@ impl Recovery {
         Ok(())
     }
 
-    /// Every file: a copy of a payload, doomed, unfinished, or nobody's.
-    fn read_disk(&mut self, views: &mut HashMap<PayloadId, View>, doomed: &[DoomedFile]) -> Result<(), Error> {
-        let doomed: HashSet<PayloadId> = doomed.iter().filter(|d| d.tier == Tier::Disk).map(|d| d.id).collect();
-        let mut metas = Vec::new();
-        for found in self.disk.survey()? {
-            match found {
-                Found::Bin { id, size } => match views.get_mut(&id) {
-                    Some(view) => view.disk = Some(size),
-                    None if doomed.contains(&id) => {}
-                    None => self.orphan(id),
-                },
-                Found::Meta { id } => metas.push(id),
-                Found::Tmp { path } => self.disk.remove_tmp(&path)?,
-                Found::Other { path } => {
-                    tracing::warn!(path = %path.display(), "not a file of this daemon's; it is left alone");
-                }
-            }
-        }
-        // Metadata whose bytes were never written, or went first: worth nothing without them.
-        for id in metas {
-            if !doomed.contains(&id) && views.get(&id).is_none_or(|v| v.disk.is_none()) {
-                self.orphan(id);
-            }
-        }
-        Ok(())
-    }
-
-    fn orphan(&mut self, id: PayloadId) {
-        match self.disk.orphan(id) {
-            Ok(Some(path)) => {
-                self.report.orphans += 1;
-                tracing::warn!(payload = %id, path = %path.display(), "a file that no row names was moved aside; look at it, then delete it");
-            }
-            Ok(None) => {}
-            Err(error) => tracing::error!(payload = %id, %error, "a file that no row names could not be moved aside"),
-        }
-    }
-
     fn adopt(&mut self, id: PayloadId, view: View) {
         let View { row, ram, entry, disk } = view;
+        let committed_row = row.as_ref().is_some_and(|row| row.phase == Phase::Committed);
         let Some(mut facts) = row.or_else(|| ram.as_ref().map(|(_, record)| facts_of(record))) else {
             return;
         };
@@ -237,8 +207,10 @@ impl Recovery {
             self.changes.push(Change::Delete { id, doomed: Vec::new() });
             return;
         }
-        if let Some(row) = unsaid {
-            self.changes.push(put(row));
+        // Without the shared pages only the row remembers how high the version is (promise: monotonic).
+        let raised = self.lost_step > 0;
+        if unsaid || raised || (facts.phase == Phase::Committed && !committed_row) {
+            self.changes.push(put(facts.clone()));
         }
         self.admit(facts, ram, found, entry.map(|e| (e.index, face)));
     }
@@ -264,9 +236,9 @@ impl Recovery {
 
     /// A whole file that the row does not know of: the crash came between the file and the row. It is a copy like any
     /// other, and its archive metadata has its checksum.
-    fn unsaid_copy(&mut self, facts: &mut Facts, disk: Option<u64>, has_ram: bool) -> Option<Facts> {
+    fn unsaid_copy(&mut self, facts: &mut Facts, disk: Option<u64>, has_ram: bool) -> bool {
         if facts.copies.contains(Tier::Disk) || disk.is_none() {
-            return None;
+            return false;
         }
         let checksum = self.archived_checksum(facts.id).filter(|_| disk == Some(facts.size));
         match checksum {
@@ -277,11 +249,11 @@ impl Recovery {
                 if !has_ram {
                     facts.copies = facts.copies.without(Tier::Ram);
                 }
-                Some(facts.clone())
+                true
             }
             _ => {
                 self.orphan(facts.id);
-                None
+                false
             }
         }
     }
@@ -317,7 +289,8 @@ impl Recovery {
     }
 
     /// Blocks on their way out wait for their leases, or go.
-    fn retire(&mut self, doomed: &[DoomedFile]) {
+    fn retire(&mut self) {
+        let doomed = std::mem::take(&mut self.doomed);
         let files = doomed.iter().filter(|d| d.tier == Tier::Disk).map(|d| Retired {
             id: d.id,
             tier: d.tier,
