@@ -10,6 +10,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a harness says by panicking that a test has failed")]
 
+pub mod crash;
 pub mod daemon;
 pub mod log;
 pub mod named;

@@ -164,7 +164,9 @@ impl Engine {
         };
         pending.done().await?;
         failpoint::hit("commit-row-written");
-        Ok(self.ledger().finish_commit(id, sealed.checksum, self.now())?.descriptor)
+        let committed = self.ledger().finish_commit(id, sealed.checksum, self.now())?;
+        failpoint::hit("commit-done");
+        Ok(committed.descriptor)
     }
 
     /// Deletes a payload, whatever its state.
