@@ -1,5 +1,5 @@
 //! Why the rules say no. One enum for the ledger's boundary, with the facts in it; the words a person reads are here, the
-//! codes on the wire are the shell's.
+//! codes on the wire are the shell's (promise: one-truth).
 
 use payload_manager_types::{PayloadId, PayloadState, Tier, UnixMillis};
 

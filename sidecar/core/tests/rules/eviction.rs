@@ -249,3 +249,41 @@ fn payloads_that_come_and_go_leave_no_places_behind() {
     assert_eq!(w.spill(1, Tier::Disk), Ok(Did::Copying));
     w.settle();
 }
+
+#[test]
+fn an_eviction_that_failed_is_no_longer_waited_for() {
+    let mut w = filled([0, 20, 100, 0], &[NORMAL; 2]);
+    assert_eq!(w.make_room(Tier::Ram, 10), Ok(1));
+    w.work(0, false);
+    assert_eq!(w.make_room(Tier::Ram, 10), Ok(1), "another begins");
+    assert_eq!(w.jobs.len(), 1);
+    w.settle();
+}
+
+#[test]
+fn who_was_looked_at_and_not_needed_keeps_its_place() {
+    let mut w = filled([0, 70, 100, 0], &[NORMAL; 7]);
+    for n in 1..=3 {
+        let index = w.pages().entry_of(id(n)).unwrap();
+        w.ledger.board_mut().take(index, LeaseDeadline(6_000)).unwrap();
+    }
+    for (bytes, left) in [(10, vec![4]), (20, vec![4, 5]), (30, vec![4, 5, 6])] {
+        evict(&mut w, bytes);
+        assert_eq!(gone(&w, 7), left.into_iter().collect());
+    }
+}
+
+#[test]
+fn payloads_that_move_up_and_down_leave_no_places_behind() {
+    let mut w = World::new([0, 100, 100, 0]);
+    w.create(1, 10, Tier::Ram);
+    for _ in 0..500 {
+        w.spill(1, Tier::Disk).unwrap();
+        w.settle();
+        w.promote(1, Tier::Ram).unwrap();
+        w.settle();
+    }
+    for tier in [Tier::Ram, Tier::Disk] {
+        assert!(w.ledger.places(tier) < 200, "{} places in {tier} for one payload", w.ledger.places(tier));
+    }
+}

@@ -232,3 +232,24 @@ fn a_full_directory_keeps_the_payload_and_says_so() {
     assert_eq!(w.tier(2), Some(Tier::Disk), "never the only copy");
     w.ledger.delete(id(2), false, w.now).unwrap();
 }
+
+#[test]
+fn bytes_are_kept_until_the_row_is_gone_even_if_their_last_lease_ends_before() {
+    for tier in [Tier::Ram, Tier::Disk] {
+        let mut w = World::new([0, 100, 100, 0]);
+        w.create(1, 10, tier);
+        w.outside.flush();
+        let lease = w.lease(1);
+        w.delete(1, true).unwrap();
+        w.release(lease);
+        assert_eq!(w.jobs.len(), 1, "the row goes first");
+        let mut w = w.crash();
+        w.settle();
+        if tier == Tier::Disk {
+            assert!(w.get(1).placement.is_some(), "nobody was told that it is deleted, and it is not lost");
+            w.delete(1, true).unwrap();
+            w.settle();
+        }
+        w.check_nothing_left();
+    }
+}
