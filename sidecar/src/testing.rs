@@ -41,7 +41,9 @@ impl Daemon {
         let config = Config::load(&machine, &given).map_err(|e| e.to_string())?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|e| e.to_string())?;
-        let app = runtime.block_on(App::start(config.clone())).map_err(|e| e.to_string())?;
+        // A test may start it in async code, where blocking on a runtime is not allowed: so on a thread of its own.
+        let started = std::thread::scope(|scope| scope.spawn(|| runtime.block_on(App::start(config.clone()))).join());
+        let app = started.map_err(|_| "the daemon panicked while it started".to_owned())?.map_err(|e| e.to_string())?;
         Ok(Self { runtime: Some(runtime), app: Some(app), config, _folder: folder })
     }
 
@@ -63,7 +65,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // A test may hold it in async code, where blocking on a runtime is not allowed: so on a thread of its own.
+        // As at the start: on a thread of its own.
         std::thread::scope(|scope| {
             let ended = scope.spawn(|| self.end()).join();
             debug_assert!(ended.is_ok(), "the test daemon did not end in order");

@@ -7,8 +7,9 @@
 //!        tiers, catalog     the work itself, never under the lock
 //! ```
 //!
-//! `write` is a payload's way in and out, `read` its leases and listings, `mover` its way between tiers, `reaper` what
-//! time does to it, `streams` the logs that name it, `recovery` what start-up makes of what it finds.
+//! `write` is a payload's way in and out, `read` its leases and listings, `mover` its way between tiers, `room` who goes
+//! when one is full, `reaper` what time does to it, `streams` the logs that name it, `recovery` what start-up makes of
+//! what it finds.
 //!
 //! What changes state runs as a task of the engine's own ([`Engine::detached`]): a caller who hangs up in the middle
 //! leaves nothing half done.
@@ -20,6 +21,7 @@ mod mover;
 mod read;
 mod reaper;
 pub mod recovery;
+mod room;
 mod streams;
 mod write;
 

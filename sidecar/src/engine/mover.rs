@@ -1,11 +1,11 @@
-//! Moves bytes between tiers: promote, spill, make room. One mechanism: a ticket from the ledger, carried out by a task
+//! Moves bytes between tiers: promote, spill. One mechanism: a ticket from the ledger, carried out by a task
 //! of its own, that ends in the ledger being told.
 
 use payload_manager_catalog::Durability;
 use payload_manager_core::Refusal;
 use payload_manager_core::backlog::Retired;
 use payload_manager_core::facts::Facts;
-use payload_manager_core::ledger::{Begun, Dropped, Outcome, Room, Step, Ticket};
+use payload_manager_core::ledger::{Begun, Dropped, Outcome, Ticket};
 use payload_manager_core::payload::Descriptor;
 use payload_manager_tiers::copy::{self, Job};
 use payload_manager_tiers::{Archive, TierError, TierStore};
@@ -170,7 +170,7 @@ impl Engine {
     }
 
     /// Copies dropped without a byte written: a durable one's row first, then the bytes.
-    async fn dropped(&self, dropped: Dropped) -> Result<Descriptor, Error> {
+    pub(super) async fn dropped(&self, dropped: Dropped) -> Result<Descriptor, Error> {
         let Dropped { descriptor, free, files } = dropped;
         if !files.is_empty() {
             self.put(descriptor.facts.clone(), Durability::Synced).await?;
@@ -180,7 +180,7 @@ impl Engine {
     }
 
     /// Has a ticket carried out by a task of its own.
-    fn carry_out(&self, ticket: Ticket) -> Ending {
+    pub(super) fn carry_out(&self, ticket: Ticket) -> Ending {
         let id = ticket.id();
         let (sender, ending) = watch::channel(None);
         self.0.running.lock().insert(id, ending.clone());
@@ -300,50 +300,6 @@ impl Engine {
         let engine = self.clone();
         self.0.tasks.spawn("forget", async move { engine.undoom(&[block]).await });
     }
-
-    /// Evicts until `bytes` fit into `tier`.
-    ///
-    /// # Errors
-    /// [`Refusal::TierFull`] if nothing that may go makes enough room; what an eviction fails with, if all fail.
-    pub(super) async fn make_room(&self, tier: Tier, bytes: u64) -> Result<(), Error> {
-        loop {
-            let changed = self.0.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            let endings = {
-                let mut ledger = self.ledger();
-                let now = self.now();
-                match ledger.plan_room(tier, bytes, now)? {
-                    Room::Enough => return Ok(()),
-                    Room::Wait => None,
-                    Room::Steps(steps) => Some(steps.into_iter().map(|step| self.step(step)).collect()),
-                }
-            };
-            match endings {
-                None => changed.await,
-                Some(endings) => all_failed(endings).await.map_or(Ok(()), Err)?,
-            }
-        }
-    }
-
-    fn step(&self, step: Step) -> Ending {
-        let engine = self.clone();
-        match step {
-            Step::Copy(ticket) => return self.carry_out(ticket),
-            Step::Dropped(dropped) => self.0.tasks.spawn("drop", async move {
-                if let Err(error) = engine.dropped(dropped).await {
-                    tracing::error!(%error, "a dropped copy's row could not be written");
-                }
-            }),
-            Step::Deleted(deletion) => self.0.tasks.spawn("evict", async move {
-                if let Err(error) = engine.finish_deletion(deletion).await {
-                    tracing::error!(%error, "an evicted payload's row could not be removed; the next start does it");
-                }
-            }),
-        }
-        // What they free is seen when it is free.
-        watch::channel(Some(Ok(()))).1
-    }
 }
 
 /// What came of asking for a move.
@@ -398,21 +354,9 @@ fn blame(source: Tier, error: TierError) -> Failure {
 }
 
 /// Waits for a transfer that somebody has begun.
-async fn ended(mut ending: Ending) -> Result<(), Error> {
+pub(super) async fn ended(mut ending: Ending) -> Result<(), Error> {
     match ending.wait_for(Option::is_some).await {
         Ok(result) => result.clone().unwrap_or(Ok(())),
         Err(_) => Err(Error::ShuttingDown),
     }
-}
-
-/// Waits for all; the last error if none of them succeeded.
-async fn all_failed(endings: Vec<Ending>) -> Option<Error> {
-    let (mut succeeded, mut last) = (false, None);
-    for ending in endings {
-        match ended(ending).await {
-            Ok(()) => succeeded = true,
-            Err(error) => last = Some(error),
-        }
-    }
-    last.filter(|_| !succeeded)
 }

@@ -195,6 +195,8 @@ impl Engine {
         let rest = async move {
             pending.done().await?;
             failpoint::hit("delete-row-gone");
+            let no_longer_held = engine.ledger().row_gone(facts.id);
+            engine.free_held(no_longer_held);
             engine.free_files(files, free);
             Ok::<(), Error>(())
         };

@@ -1,4 +1,5 @@
-//! Which gRPC code each error gets: the only file that names one. Its inverse is the client's `error`.
+//! Which gRPC code each error gets: the only file that names one (promise: one-truth). Its inverse is the client's
+//! `error`.
 
 use payload_manager_api::Reason;
 use payload_manager_api::convert::Invalid;

@@ -44,7 +44,7 @@ pub(super) fn read_archive(folder: &Folder, id: PayloadId) -> Result<Option<Vec<
     }
 }
 
-/// Takes the write bits away: nobody opens the file for writing any more.
+/// Takes the write bits away: nobody opens the file for writing any more (promise: immutable).
 pub(super) fn make_read_only(file: &CopyFile) -> Result<(), TierError> {
     file.file.set_permissions(Permissions::from_mode(0o400)).map_err(|e| file.failed("making read-only", e))
 }

@@ -31,7 +31,7 @@ pub(super) fn unlink(name: &str) -> Result<(), TierError> {
     shm::unlink(name).map(drop).map_err(|e| fail::io(Tier::Ram, format!("unlinking {name}"), e))
 }
 
-/// Takes the write bits away: nobody opens it for writing any more.
+/// Takes the write bits away: nobody opens it for writing any more (promise: immutable).
 pub(super) fn make_read_only(object: &CopyFile) -> Result<(), TierError> {
     shm::chmod(&object.file, 0o400).map_err(|e| object.failed("making read-only", e))
 }

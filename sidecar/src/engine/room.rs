@@ -1,0 +1,67 @@
+//! Makes room in a full tier: carries out the evictions that the ledger has begun, and asks it again until what is wanted
+//! fits or nothing more may go.
+
+use payload_manager_core::ledger::{Room, Step};
+use payload_manager_types::Tier;
+use tokio::sync::watch;
+
+use super::mover::ended;
+use super::{Ending, Engine, Error};
+
+impl Engine {
+    /// Evicts until `bytes` fit into `tier`.
+    ///
+    /// # Errors
+    /// [`Refusal::TierFull`] if nothing that may go makes enough room; what an eviction fails with, if all fail.
+    pub(super) async fn make_room(&self, tier: Tier, bytes: u64) -> Result<(), Error> {
+        loop {
+            let changed = self.0.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let endings = {
+                let mut ledger = self.ledger();
+                let now = self.now();
+                match ledger.plan_room(tier, bytes, now)? {
+                    Room::Enough => return Ok(()),
+                    Room::Wait => None,
+                    Room::Steps(steps) => Some(steps.into_iter().map(|step| self.step(step)).collect()),
+                }
+            };
+            match endings {
+                None => changed.await,
+                Some(endings) => all_failed(endings).await.map_or(Ok(()), Err)?,
+            }
+        }
+    }
+
+    fn step(&self, step: Step) -> Ending {
+        let engine = self.clone();
+        match step {
+            Step::Copy(ticket) => return self.carry_out(ticket),
+            Step::Dropped(dropped) => self.0.tasks.spawn("drop", async move {
+                if let Err(error) = engine.dropped(dropped).await {
+                    tracing::error!(%error, "a dropped copy's row could not be written");
+                }
+            }),
+            Step::Deleted(deletion) => self.0.tasks.spawn("evict", async move {
+                if let Err(error) = engine.finish_deletion(deletion).await {
+                    tracing::error!(%error, "an evicted payload's row could not be removed; the next start does it");
+                }
+            }),
+        }
+        // What they free is seen when it is free.
+        watch::channel(Some(Ok(()))).1
+    }
+}
+
+/// Waits for all; the last error if none of them succeeded.
+async fn all_failed(endings: Vec<Ending>) -> Option<Error> {
+    let (mut succeeded, mut last) = (false, None);
+    for ending in endings {
+        match ended(ending).await {
+            Ok(()) => succeeded = true,
+            Err(error) => last = Some(error),
+        }
+    }
+    last.filter(|_| !succeeded)
+}
