@@ -283,4 +283,10 @@ fn what_is_freed_is_given_back_once() {
     w.settle();
     w.ledger.freed(&block);
     w.check();
+    w.lease(1);
+    w.spill(1, Tier::Disk).unwrap();
+    w.settle();
+    w.ledger.freed(&block);
+    w.check();
+    assert_eq!(w.used(Tier::Ram), 80, "a block of that tier that a lease keeps is another block");
 }
