@@ -100,7 +100,7 @@ pub struct DemoArgs {
     /// Take at most this many files
     #[arg(long, value_name = "COUNT", default_value_t = 4096)]
     pub max_files: usize,
-    /// Leave the demo's folder behind, and say where it is
+    /// Leave everything behind, and say where it is and how to be rid of it
     #[arg(long)]
     pub keep: bool,
     /// Print the results as JSON instead of a table

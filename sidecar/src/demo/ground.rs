@@ -48,6 +48,9 @@ impl Ground {
             ("shm-prefix", prefix.clone()),
             ("ram", size(ram.unwrap_or_else(|| picked.bytes.div_ceil(3)).max(1))),
             ("disk", size(picked.bytes + picked.bytes / 4 + SLACK)),
+            // Shared memory may be small, and the daemon's lists live in it, too.
+            ("max-payloads", (picked.files.len() * 2 + 100).to_string()),
+            ("max-leases", "1024".into()),
             ("shutdown-grace", "3s".into()),
         ];
         let given = settings.iter().try_fold(Given::default(), |given, (name, value)| given.with(name, value));

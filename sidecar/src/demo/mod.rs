@@ -75,8 +75,9 @@ enum Outcome {
 }
 
 async fn live(args: &DemoArgs, screen: &mut Screen) -> Result<Exit, End> {
-    let mut signals = Signals::listen().map_err(|error| End::Failed(error.to_string()))?;
     let picked = pick(args, screen).map_err(End::Refused)?;
+    // From here on there is something to be removed.
+    let mut signals = Signals::listen().map_err(|error| End::Failed(error.to_string()))?;
     let ground = Ground::make(&picked, args.ram).map_err(End::Refused)?;
     introduce(screen, &picked, &ground);
     let plan = ground.plan(picked.files);
@@ -169,16 +170,18 @@ fn conclude(args: &DemoArgs, screen: &Screen, results: &Results, interrupted: bo
     if interrupted {
         return screen.say("Stopped before the end.");
     }
+    let text = match &results.failed {
+        _ if args.json => Some(format!("{:#}", results.json())),
+        Some(_) => None,
+        None => Some(results.table()),
+    };
+    if let Some(text) = text {
+        // Who does not want to read it does not have to.
+        let _ = writeln!(std::io::stdout(), "{text}");
+    }
     match &results.failed {
         Some(why) => screen.say(&format!("payload-manager: {why}")),
         None if results.all_right() => screen.say("Every byte was right, twice."),
         None => screen.say("Not every byte was shown to be right: this is a bug, please report it."),
     }
-    let text = match &results.failed {
-        _ if args.json => format!("{:#}", results.json()),
-        Some(_) => return,
-        None => results.table(),
-    };
-    // Who does not want to read it does not have to.
-    let _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::plan::Stage;
 
@@ -43,13 +43,21 @@ impl Screen {
 
     /// So many bytes of a stage are done.
     pub(super) fn advance(&self, stage: Stage, bytes: u64) {
-        if let Some(bar) = self.of.get(&stage) {
-            bar.inc(bytes);
+        let Some(bar) = self.of.get(&stage) else { return };
+        bar.inc(bytes);
+        if Some(bar.position()) >= bar.length() {
+            // Its clock stops.
+            bar.abandon();
         }
     }
 
-    /// Leaves the bars as they are and draws them no more.
+    /// Leaves the bars as they are and draws them no more: what is written from here on stands below them.
     pub(super) fn close(&self) {
-        self.of.values().for_each(ProgressBar::abandon);
+        self.of.values().filter(|bar| !bar.is_finished()).for_each(ProgressBar::abandon);
+        if !self.bars.is_hidden() && !self.of.is_empty() {
+            // The cursor stands at the end of the last one.
+            let _ = writeln!(std::io::stderr());
+        }
+        self.bars.set_draw_target(ProgressDrawTarget::hidden());
     }
 }
