@@ -33,5 +33,5 @@ pub use stream::{
     entry_to_wire,
 };
 pub use summary::Summary;
-pub use tiering::{Pin, Promote, Spill};
+pub use tiering::{Pin, Promote, SPILL_LIMIT, Spill};
 pub use watch::WatchFrom;

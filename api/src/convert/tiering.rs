@@ -5,7 +5,11 @@ use payload_manager_types::{PayloadId, SpillTarget, Tier};
 use super::field::{known, payload_id, required_tier, spill_target};
 use super::invalid::{About as _, Invalid};
 use crate::core::v1::{PromotionPolicy, SpillPolicy};
+use crate::reason::Reason;
 use crate::runtime::v1;
+
+/// Payloads that one Spill may name, so that there is room in one answer for what became of each.
+pub const SPILL_LIMIT: usize = 10_000;
 
 /// A faster copy to be made. Prefetch is one that does not wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +69,10 @@ impl TryFrom<v1::SpillRequest> for Spill {
     type Error = Invalid;
 
     fn try_from(wire: v1::SpillRequest) -> Result<Self, Invalid> {
+        if wire.ids.len() > SPILL_LIMIT {
+            let message = format!("{} payloads, at most {SPILL_LIMIT} fit one call; split them", wire.ids.len());
+            return Err(Invalid::new(Reason::BatchTooLarge, "ids", message));
+        }
         Ok(Self {
             target: spill_target(wire.target_tier, "target_tier")?,
             wait: match known(wire.policy, "policy")? {

@@ -89,11 +89,16 @@ pub(super) fn cursor(token: &str) -> Result<Option<Cursor>, Status> {
     parse().map(Some).ok_or_else(bad_page_token)
 }
 
-/// Spill results that fit an answer: what does not fit goes without descriptors, which GetPayload has.
+/// Spill results that fit an answer: what does not fit goes without descriptors, which GetPayload has, and then without
+/// the facts of what failed, for its message says them. As many as one call may have always fit then.
 pub(super) fn within_limit(mut results: Vec<spill_response::Result>) -> Vec<spill_response::Result> {
-    let bytes: usize = results.iter().map(|r| r.encoded_len() + 8).sum();
-    if bytes > ANSWER_LIMIT {
+    let fits =
+        |results: &[spill_response::Result]| results.iter().map(|r| r.encoded_len() + 8).sum::<usize>() <= ANSWER_LIMIT;
+    if !fits(&results) {
         results.iter_mut().for_each(|r| r.payload_descriptor = None);
+    }
+    if !fits(&results) {
+        results.iter_mut().for_each(|r| r.error = None);
     }
     results
 }
