@@ -136,6 +136,12 @@ impl Daemon {
         line.unwrap_or_else(|| panic!("ended without saying {text:?}"))
     }
 
+    /// All that the run before this one has said.
+    #[must_use]
+    pub fn log_of_last_run(&self) -> String {
+        self.earlier.last().map(Log::text).unwrap_or_default()
+    }
+
     /// Sends it a signal.
     ///
     /// # Panics
@@ -193,7 +199,7 @@ impl Daemon {
             return Ok(());
         }
         let status = self.wait();
-        Err(Refused { code: status.code(), log: self.earlier.last().map(Log::text).unwrap_or_default() })
+        Err(Refused { code: status.code(), log: self.log_of_last_run() })
     }
 
     /// Kills it and starts it again in the same folders.

@@ -6,5 +6,12 @@
     reason = "clippy knows tests by their attribute only, and misses their helpers"
 )]
 
+mod daemons;
+mod framing;
+mod leases;
 mod life;
+mod listing;
+mod services;
+mod streams;
 mod table;
+mod tiers;

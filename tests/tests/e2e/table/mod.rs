@@ -73,7 +73,7 @@ const REACHES: [(&str, &[Code]); 17] = [
     ("DeleteStream", &[Code::Ok, Code::InvalidArgument]),
     ("Append", &[Code::Ok, Code::InvalidArgument, Code::NotFound, Code::FailedPrecondition]),
     ("Read", &[Code::Ok, Code::InvalidArgument, Code::NotFound, Code::OutOfRange]),
-    ("Subscribe", &[Code::Ok, Code::InvalidArgument, Code::NotFound]),
+    ("Subscribe", &[Code::Ok, Code::InvalidArgument, Code::NotFound, Code::OutOfRange]),
 ];
 
 fn table() -> Vec<Row> {

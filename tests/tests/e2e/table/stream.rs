@@ -46,6 +46,9 @@ fn appended() -> Vec<Row> {
         good("Append", "two", Given::Stream, two, |_, answer: AppendResponse| {
             assert_eq!((answer.first_offset, answer.last_offset), (3, 4));
         }),
+        good("Append", "where some were removed", Given::CutStream, two, |_, answer: AppendResponse| {
+            assert_eq!((answer.first_offset, answer.last_offset), (3, 4), "offsets are never used again");
+        }),
         good("Append", "nothing", Given::Stream, |_| append(Vec::new()), |_, _: AppendResponse| {}),
     ]
 }
@@ -122,6 +125,9 @@ fn read() -> Vec<Row> {
         refused("Read", "none", Given::Nothing, from(0, 0), (Code::NotFound, Reason::StreamNotFound)),
         refused("Read", "beyond", Given::Stream, from(4, 0), (Code::OutOfRange, Reason::OffsetBeyondEnd))
             .saying(&["3"]),
+        good("Read", "the oldest kept", Given::CutStream, from(0, 0), offsets(&[2])),
+        refused("Read", "removed", Given::CutStream, from(1, 0), (Code::OutOfRange, Reason::OffsetRemoved))
+            .saying(&["2"]),
         refused("Read", "not before no time", Given::Stream, bad_time, (INVALID, Reason::BadTime)),
     ]
 }
@@ -138,10 +144,14 @@ fn begins(offset: u64) -> impl Fn(&World, SubscribeResponse) {
 }
 
 fn subscribed() -> Vec<Row> {
+    let removed = (Code::OutOfRange, Reason::OffsetRemoved);
     let none = (Code::NotFound, Reason::StreamNotFound);
     vec![
         good("Subscribe", "by default", Given::Stream, start(None), begins(0)),
         good("Subscribe", "from an offset", Given::Stream, start(Some(Start::Offset(2))), begins(2)),
+        good("Subscribe", "from the beginning", Given::CutStream, start(Some(Start::FromBeginning(true))), begins(2)),
+        refused("Subscribe", "from what is removed", Given::CutStream, start(Some(Start::Offset(1))), removed)
+            .saying(&["2"]),
         refused("Subscribe", "to none", Given::Nothing, start(None), none),
     ]
 }

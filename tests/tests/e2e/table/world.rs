@@ -2,8 +2,8 @@
 
 use payload_manager_api::core::v1::{EvictionPolicy, LeaseId, PayloadDescriptor, PayloadId, Tier};
 use payload_manager_api::runtime::v1::{
-    AcquireReadLeaseResponse, AllocatePayloadRequest, DeleteStreamRequest, GetPayloadRequest, ReadRequest,
-    ReleaseLeaseRequest,
+    AcquireReadLeaseResponse, AllocatePayloadRequest, CreateStreamRequest, DeleteStreamRequest, GetPayloadRequest,
+    ReadRequest, ReleaseLeaseRequest,
 };
 use payload_manager_tests::rpc::{id_of, stream};
 use payload_manager_tests::wait::eventually_async;
@@ -55,6 +55,8 @@ pub(super) enum Given {
     NoMoreLeases,
     /// Active, three times in the stream.
     Stream,
+    /// Active, three times in the stream, which keeps one.
+    CutStream,
 }
 
 /// The size of the subject.
@@ -212,7 +214,8 @@ impl World {
                     self.leases.push(lease);
                 }
             }
-            Given::Stream => self.fill_stream().await,
+            Given::Stream => self.fill_stream(0).await,
+            Given::CutStream => self.fill_stream(1).await,
             _ => {}
         }
     }
@@ -244,8 +247,9 @@ impl World {
         stats.tiers.iter().find(|usage| usage.tier() == tier).unwrap().free_bytes
     }
 
-    async fn fill_stream(&mut self) {
-        self.rpc.create_stream(STREAM).await.unwrap();
+    async fn fill_stream(&mut self, retention_max_entries: u64) {
+        let request = CreateStreamRequest { stream: Some(stream(STREAM)), retention_max_entries, ..Default::default() };
+        self.rpc.stream.create_stream(request).await.unwrap();
         self.other = id_of(&self.rpc.allocate(Tier::Ram, 1).await.unwrap());
         for _ in 0..3 {
             self.rpc.append(STREAM, std::slice::from_ref(&self.subject)).await.unwrap();
