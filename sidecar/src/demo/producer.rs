@@ -1,5 +1,6 @@
 //! The producer: puts each file of the plan as a payload and appends it to the stream. It never looks back.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::Read;
 use std::time::{Duration, Instant};
@@ -17,48 +18,72 @@ use super::plan::{self, Event, FILE_TAG, Measure, Plan, SUM_TAG, Stage};
 /// # Errors
 /// What could not be done, in words, with the file.
 pub(super) async fn run(client: &Client, plan: &Plan) -> Result<(), String> {
-    let stream = plan::stream()?;
+    let producer = Producer { client, plan, stream: plan::stream()? };
     for (index, file) in plan.files.iter().enumerate() {
-        let problem = |what: &str, error: &dyn std::fmt::Display| format!("{}: {what}: {error}", plan.name(index));
-        let mut source = match Source::open(file) {
-            Ok(source) => source,
-            Err(why) => {
-                Event::Skipped { file: index, why }.tell()?;
-                continue;
-            }
+        let put = match Source::open(file) {
+            Ok(source) => producer.put(index, source).await,
+            Err(why) => Err(Trouble::Skip(why)),
         };
-        let mut clock = Stopwatch::default();
-        let tier = if plan.fits_ram(source.len) { Tier::Ram } else { Tier::Disk };
-        let started = Instant::now();
-        let mut payload = allocate(client, source.len, tier).await.map_err(|e| problem("no room for it", &e))?;
-        clock.add(started.elapsed());
-        let sum = match source.pour(&mut payload, &mut clock) {
-            Ok(sum) => sum,
-            Err(why) => {
-                payload.abort().await.map_err(|e| problem("its payload could not be given up", &e))?;
-                Event::Skipped { file: index, why }.tell()?;
-                continue;
-            }
-        };
-        let started = Instant::now();
-        let id = payload.commit().await.map_err(|e| problem("its payload could not be committed", &e))?.id;
-        clock.add(started.elapsed());
-        Event::took(Measure::Put, source.len, clock.0).tell()?;
-        let tags = [(FILE_TAG.to_owned(), index.to_string()), (SUM_TAG.to_owned(), sum)];
-        let entry = NewEntry { tags: tags.into(), ..id.into() };
-        append(client, &stream, entry, source.len)
-            .await
-            .map_err(|e| problem(&format!("payload {id} could not be appended to the stream {stream}"), &e))?;
-        Event::Done { stage: Stage::Put, bytes: source.len }.tell()?;
+        match put {
+            Ok(()) => {}
+            Err(Trouble::Skip(why)) => Event::Skipped { file: index, why }.tell()?,
+            Err(Trouble::Stop(why)) => return Err(format!("{}: {why}", plan.name(index))),
+        }
     }
     client.flush().await;
     Ok(())
 }
 
-async fn append(client: &Client, stream: &StreamName, entry: NewEntry, bytes: u64) -> Result<(), String> {
-    let started = Instant::now();
-    client.append(stream, [entry]).await.map_err(|error| error.to_string())?;
-    Event::took(Measure::Append, bytes, started.elapsed()).tell()
+/// Why a file was not put.
+enum Trouble {
+    /// The file is to blame: the rest can be put all the same.
+    Skip(String),
+    /// It makes no sense to go on.
+    Stop(String),
+}
+
+/// Anything but a file's own trouble, with what was being done.
+fn stop<E: Display>(what: &str) -> impl FnOnce(E) -> Trouble {
+    move |error| Trouble::Stop(format!("{what}: {error}"))
+}
+
+struct Producer<'a> {
+    client: &'a Client,
+    plan: &'a Plan,
+    stream: StreamName,
+}
+
+impl Producer<'_> {
+    async fn put(&self, index: usize, mut source: Source) -> Result<(), Trouble> {
+        let len = source.len;
+        let mut clock = Stopwatch::default();
+        let tier = if self.plan.fits_ram(len) { Tier::Ram } else { Tier::Disk };
+        let started = Instant::now();
+        let mut payload = allocate(self.client, len, tier).await.map_err(stop("no room for it"))?;
+        clock.add(started.elapsed());
+        let sum = match source.pour(&mut payload, &mut clock) {
+            Ok(sum) => sum,
+            Err(why) => {
+                payload.abort().await.map_err(stop("its payload can't be given up"))?;
+                return Err(Trouble::Skip(why));
+            }
+        };
+        let started = Instant::now();
+        let id = payload.commit().await.map_err(stop("its payload can't be committed"))?.id;
+        clock.add(started.elapsed());
+        Event::took(Measure::Put, len, clock.0).tell().map_err(Trouble::Stop)?;
+        let tags = [(FILE_TAG.to_owned(), index.to_string()), (SUM_TAG.to_owned(), sum)];
+        self.append(NewEntry { tags: tags.into(), ..id.into() }, len).await
+    }
+
+    async fn append(&self, entry: NewEntry, len: u64) -> Result<(), Trouble> {
+        let what = format!("payload {} can't be appended to the stream {}", entry.payload, self.stream);
+        let started = Instant::now();
+        self.client.append(&self.stream, [entry]).await.map_err(stop(&what))?;
+        let took = Event::took(Measure::Append, len, started.elapsed());
+        let told = took.tell().and_then(|()| Event::Done { stage: Stage::Put, bytes: len }.tell());
+        told.map_err(Trouble::Stop)
+    }
 }
 
 /// How long the producer waits for the consumer to let go of what fills a tier.
@@ -118,5 +143,26 @@ impl Source {
             clock.add(started.elapsed());
         }
         Ok(digest(&hash).to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_changed_since_it_was_picked_is_put_as_far_as_the_plan_counts_with_it() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let taken = Taken { path: file.path().to_path_buf(), len: 10 };
+        let open = |bytes: &[u8]| {
+            std::fs::write(file.path(), bytes).unwrap();
+            Source::open(&taken).map(|source| source.len)
+        };
+        assert_eq!(open(b"0123456789"), Ok(10));
+        assert_eq!(open(b"0123456789 and more"), Ok(10));
+        assert_eq!(open(b"0123"), Ok(4));
+        assert!(open(b"").is_err());
+        file.close().unwrap();
+        assert!(Source::open(&taken).is_err_and(|why| why.contains("opened")));
     }
 }
