@@ -22,7 +22,16 @@ const ALLOWED: [&str; 11] = [
 const KEPT_APART: [(&str, &[&str]); 3] = [
     ("rusqlite", &["payload-manager-catalog"]),
     ("loom", &["payload-manager-shm"]),
-    ("tonic", &["payload-manager-api", "payload-manager", "payload-manager-client", "payload-manager-tests"]),
+    (
+        "tonic",
+        &[
+            "payload-manager-api",
+            "payload-manager",
+            "payload-manager-client",
+            "payload-manager-tests",
+            "payload-manager-bench",
+        ],
+    ),
 ];
 
 /// These are there in one version; small leaf crates that others pull in may be there in two.

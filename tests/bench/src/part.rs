@@ -1,0 +1,51 @@
+//! The other part that this program plays: the daemon that is measured, in a process of its own.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use clap::Parser;
+use nix::sys::signal::Signal;
+use payload_manager::cli::{Cli, Command as Part};
+use payload_manager::config::ENV_PREFIX;
+use payload_manager::run;
+
+/// What the first argument is then. Nobody types it.
+const WORD: &str = "the-daemon-that-is-measured";
+
+/// Serves, if that is what this process was started for.
+pub(crate) fn of_the_daemon() -> Option<ExitCode> {
+    if std::env::args_os().nth(1).is_none_or(|first| first != WORD) {
+        return None;
+    }
+    // A measurement that is killed leaves no daemon behind. Should it be dead already, its socket folder is all there is.
+    if let Err(error) = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL) {
+        eprintln!("the daemon would outlive its measurement: {error}");
+        return Some(ExitCode::FAILURE);
+    }
+    let program = OsString::from("payload-manager");
+    let cli = Cli::parse_from(std::iter::once(program).chain(std::env::args_os().skip(2)));
+    Some(match cli.command {
+        Part::Serve(flags) => run::serve(&flags.given).into(),
+        _ => ExitCode::from(2),
+    })
+}
+
+/// The command that starts one with these settings, heeding nobody's environment.
+pub(crate) fn command(settings: &[(&str, String)], log: &Path) -> std::io::Result<Command> {
+    use std::os::unix::process::CommandExt;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args([WORD, "serve"]).args(settings.iter().flat_map(|(name, value)| [format!("--{name}"), value.clone()]));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_setting(name)) {
+        command.env_remove(name);
+    }
+    // Ctrl-C in a terminal is for the measurement alone, which then ends its daemon.
+    command.process_group(0).stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+    command.stderr(std::fs::File::create(log)?);
+    Ok(command)
+}
+
+/// Whether this environment variable is a setting of the daemon.
+pub(crate) fn is_setting(name: &OsString) -> bool {
+    name.as_encoded_bytes().starts_with(ENV_PREFIX.as_bytes())
+}

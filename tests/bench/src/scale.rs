@@ -1,0 +1,66 @@
+//! How large and how often: the figures that the names promise, or the small ones of `--quick`.
+
+use crate::sample::Times;
+
+/// How much is measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scale {
+    /// Unary calls.
+    pub(crate) calls: Times,
+    /// What `1k` means.
+    pub(crate) few: u32,
+    /// What `100k` means.
+    pub(crate) many: u32,
+    /// What `1m` means.
+    pub(crate) huge: u32,
+    /// Bytes of a payload that is copied between tiers.
+    pub(crate) copy: usize,
+    /// How many of them are copied, one after the other.
+    pub(crate) copies: usize,
+    /// How many are spilled at once while leases are measured.
+    pub(crate) load: usize,
+    /// How often that, a start, or a rate is measured.
+    pub(crate) rounds: usize,
+    /// How long a rate is measured each time, in milliseconds.
+    pub(crate) rate_ms: u64,
+    /// Appends that are waited for.
+    pub(crate) appends: usize,
+    /// How long an idle daemon is watched, in milliseconds.
+    pub(crate) idle_ms: u64,
+    /// Whether these are the small ones.
+    pub(crate) quick: bool,
+}
+
+impl Scale {
+    /// What the names promise.
+    pub(crate) const FULL: Self = Self {
+        calls: Times { rounds: 5, samples: 2000 },
+        few: 1000,
+        many: 100_000,
+        huge: 1_000_000,
+        copy: 64 << 20,
+        copies: 12,
+        load: 16,
+        rounds: 5,
+        rate_ms: 2000,
+        appends: 1000,
+        idle_ms: 20_000,
+        quick: false,
+    };
+
+    /// What takes seconds.
+    pub(crate) const QUICK: Self = Self {
+        calls: Times { rounds: 2, samples: 100 },
+        few: 50,
+        many: 500,
+        huge: 2000,
+        copy: 4 << 20,
+        copies: 2,
+        load: 4,
+        rounds: 2,
+        rate_ms: 200,
+        appends: 20,
+        idle_ms: 500,
+        quick: true,
+    };
+}
