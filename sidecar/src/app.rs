@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use payload_manager_catalog::{Catalog, CatalogError, Change, Durability, Store, StoreError};
-use payload_manager_core::ledger::{Limits, Now};
+use payload_manager_core::ledger::Limits;
 use payload_manager_shm::{FolderLock, LockError};
 use payload_manager_tiers::{CgroupGauge, DiskOptions, DiskTier, RamTier, TierError, TierStore};
 use payload_manager_types::{Tier, UnixMillis};
@@ -186,19 +186,17 @@ fn revive(config: &Config, store: &dyn Store, ram: &RamTier, disk: &DiskTier) ->
     reader.payloads(&mut |row| rows.push(row))?;
     let newest = rows.iter().map(|row| row.created).max().unwrap_or_default();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::not_before(within_reason(newest)));
-    let now = Now { wall: clock.wall(), monotonic: clock.monotonic_ms() };
     let limits = limits(config);
     let sizes =
         Sizes { max_payloads: config.max_payloads, max_leases: config.max_leases, lease_max_ms: limits.lease_max_ms };
-    let (pages, lost) = pages::open(&config.shm_prefix, instance, sizes, now.monotonic)?;
+    let (pages, lost) = pages::open(&config.shm_prefix, instance, sizes, clock.monotonic_ms())?;
     failpoint::hit("start-pages-open");
-    let pages_lost = lost && !rows.is_empty();
-    if pages_lost {
+    if lost && !rows.is_empty() {
         tracing::warn!("the shared pages of the last run are gone; what only RAM held is lost");
     }
     let doomed = reader.doomed()?;
-    let remains = Remains { pages, pages_lost, rows, doomed, ram: ram.clone(), disk: disk.clone() };
-    let recovered = recover(remains, limits, now)?;
+    let remains = Remains { pages, rows, doomed, ram: ram.clone(), disk: disk.clone() };
+    let recovered = recover(remains, limits)?;
     failpoint::hit("start-recovered");
     tracing::info!(%instance, report = ?recovered.report, "recovered");
     Ok((recovered, clock))

@@ -21,24 +21,23 @@ use payload_manager_core::Ledger;
 use payload_manager_core::backlog::Retired;
 use payload_manager_core::board::{Board, RecordIndex};
 use payload_manager_core::facts::{Facts, Labels, Phase};
-use payload_manager_core::ledger::{Adopted, Limits, Now, RamBlock};
-use payload_manager_shm::{BlockState, FoundEntry, Record, object};
+use payload_manager_core::ledger::{Adopted, Limits, RamBlock};
+use payload_manager_shm::{BlockState, EntryState, Face, FoundEntry, Record, object};
 use payload_manager_tiers::{DiskTier, RamTier, TierStore};
-use payload_manager_types::{Checksum, EntryIndex, PayloadId, Place, Tier, TierSet};
+use payload_manager_types::{Checksum, EntryIndex, PayloadId, PayloadState, Place, Tier, TierSet};
 
 use super::board::SharedPages;
 use super::error::Error;
 use super::write::put;
 
-/// What versions rise by when the shared pages are gone, so that none goes back (promise: monotonic).
+/// What a committed payload's version rises by when its entry is gone, and with it the version that was shown last (promise:
+/// monotonic). It is decided payload by payload, so that a start that was killed half way is no different.
 pub const LOST_PAGES_STEP: u64 = 1 << 20;
 
 /// What start-up has to work with.
 pub struct Remains {
     /// The shared pages; new ones if they were gone.
     pub pages: SharedPages,
-    /// Whether they were gone.
-    pub pages_lost: bool,
     /// Every row of the catalog.
     pub rows: Vec<Facts>,
     /// Files that the catalog says are garbage.
@@ -89,7 +88,6 @@ struct View {
 
 struct Recovery {
     ledger: Ledger<SharedPages>,
-    lost_step: u64,
     ram: RamTier,
     disk: DiskTier,
     changes: Vec<Change>,
@@ -106,8 +104,8 @@ struct Recovery {
 ///
 /// # Errors
 /// [`Error::Tier`] if the disk folder can't be read.
-pub fn recover(remains: Remains, limits: Limits, now: Now) -> Result<Recovered, Error> {
-    let Remains { pages, pages_lost, rows, doomed, ram, disk } = remains;
+pub fn recover(remains: Remains, limits: Limits) -> Result<Recovered, Error> {
+    let Remains { pages, rows, doomed, ram, disk } = remains;
     let mut views: HashMap<PayloadId, View> = HashMap::with_capacity(rows.len());
     for row in rows {
         let id = row.id;
@@ -116,7 +114,6 @@ pub fn recover(remains: Remains, limits: Limits, now: Now) -> Result<Recovered, 
     let entries: Vec<FoundEntry> = pages.directory.entries().collect();
     let mut recovery = Recovery {
         ledger: Ledger::new(pages, limits),
-        lost_step: if pages_lost { LOST_PAGES_STEP } else { 0 },
         ram,
         disk,
         changes: Vec::new(),
@@ -136,11 +133,10 @@ pub fn recover(remains: Remains, limits: Limits, now: Now) -> Result<Recovered, 
     for (id, view) in views {
         recovery.adopt(id, view);
     }
-    recovery.retire();
+    recovery.retire(&entries);
     recovery.sweep_entries(&entries);
     recovery.report.leases = recovery.ledger.stats().leases;
     let Recovery { ledger, changes, free, report, .. } = recovery;
-    let _ = now;
     Ok(Recovered { ledger, changes, free, report })
 }
 
@@ -196,7 +192,12 @@ impl Recovery {
             facts.version = facts.version.max(record.version);
         }
         let face = entry.and_then(|e| e.face);
-        facts.version = facts.version.max(face.map_or(0, |f| f.version)) + self.lost_step;
+        let raised = facts.phase == Phase::Committed && entry.is_none();
+        facts.version = facts.version.max(face.map_or(0, |f| f.version)) + if raised { LOST_PAGES_STEP } else { 0 };
+        // What was shown in the middle of something is shown as something else now (promise: monotonic).
+        let settled = |f: Face| matches!(f.state, EntryState::Shown(PayloadState::Active | PayloadState::Durable));
+        let unsettled = facts.phase == Phase::Committed && face.is_some_and(|f| !settled(f));
+        facts.version += u64::from(unsettled);
         let ram = ram.and_then(|(at, record)| self.usable_ram(at, &record, &facts));
         let unsaid = self.unsaid_copy(&mut facts, disk, ram.is_some());
         let on_disk = disk == Some(facts.size) || (facts.phase == Phase::Allocated && disk.is_some());
@@ -207,8 +208,7 @@ impl Recovery {
             self.changes.push(Change::Delete { id, doomed: Vec::new() });
             return;
         }
-        // Without the shared pages only the row remembers how high the version is (promise: monotonic).
-        let raised = self.lost_step > 0;
+        // From here on the row remembers how high the version is.
         if unsaid || raised || (facts.phase == Phase::Committed && !committed_row) {
             self.changes.push(put(facts.clone()));
         }
@@ -269,7 +269,7 @@ impl Recovery {
         facts: Facts,
         ram: Option<RamBlock>,
         found: TierSet,
-        entry: Option<(EntryIndex, Option<payload_manager_shm::Face>)>,
+        entry: Option<(EntryIndex, Option<Face>)>,
     ) {
         self.report.payloads += 1;
         self.report.allocated += u64::from(facts.phase == Phase::Allocated);
@@ -289,14 +289,16 @@ impl Recovery {
     }
 
     /// Blocks on their way out wait for their leases, or go.
-    fn retire(&mut self) {
+    fn retire(&mut self, entries: &[FoundEntry]) {
         let doomed = std::mem::take(&mut self.doomed);
+        // A name is worth something only while its entry is that payload's: an index is used again.
+        let owners: HashMap<EntryIndex, PayloadId> = entries.iter().map(|entry| (entry.index, entry.id)).collect();
         let files = doomed.iter().filter(|d| d.tier == Tier::Disk).map(|d| Retired {
             id: d.id,
             tier: d.tier,
             place: Place::OWN,
             size: d.size,
-            block: Some(d.block).filter(|b| b.index != EntryIndex::NOBODY),
+            block: Some(d.block).filter(|b| owners.get(&b.index) == Some(&d.id)),
             record: None,
         });
         let blocks: Vec<Retired> = std::mem::take(&mut self.retired).into_iter().chain(files).collect();
