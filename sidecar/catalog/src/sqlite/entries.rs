@@ -29,6 +29,14 @@ const SPAN: &str = "SELECT \"offset\", append_time, payload, event_seconds, even
 const YOUNG: &str = "SELECT \"offset\" FROM entries WHERE stream = ?1 AND \"offset\" >= ?2 AND \"offset\" < ?3 \
     AND append_time >= ?4 ORDER BY \"offset\" LIMIT 1";
 
+const CUT: &str = "UPDATE streams SET first_offset = ?2 WHERE id = ?1";
+
+const REMOVE: &str = "DELETE FROM entries WHERE stream = ?1 AND \"offset\" < ?2";
+
+/// The statements that must find what they look for without looking through everything.
+#[cfg(test)]
+pub(super) const SEARCHES: &[&str] = &[FIND, TAKE, SPAN, YOUNG, CUT, REMOVE];
+
 /// A stream's bounds, as its row has them.
 struct Log {
     id: i64,
@@ -99,10 +107,9 @@ fn young(connection: &Connection, log: &Log, from: u64, horizon: UnixMillis) -> 
 
 /// Removes the entries of the stream `id` before `oldest`.
 pub(super) fn remove_before(connection: &Connection, id: i64, oldest: u64) -> Result<()> {
-    let params = params![id, stored(oldest)];
-    connection.prepare_cached("UPDATE streams SET first_offset = ?2 WHERE id = ?1")?.execute(params)?;
-    let params = params![id, stored(oldest)];
-    connection.prepare_cached("DELETE FROM entries WHERE stream = ?1 AND \"offset\" < ?2")?.execute(params)?;
+    for sql in [CUT, REMOVE] {
+        connection.prepare_cached(sql)?.execute(params![id, stored(oldest)])?;
+    }
     Ok(())
 }
 

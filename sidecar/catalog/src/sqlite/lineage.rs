@@ -1,8 +1,8 @@
 //! Lineage as statements.
 //!
-//! Whether an edge closes a circle is asked once the new edges are there: is the child among what it was made of, which
-//! is the same as among what was made of it? Both ways are searched in turns, and the shorter one decides: most children
-//! are new, so that nothing was made of them yet, whatever lies above. What a search has seen is kept by SQLite, on disk
+//! An edge closes a circle only if something was made of the child, which most children are too new for. For the others
+//! it is asked once the edges are there: is the child among what it was made of, which is the same as among what was made
+//! of it? Both ways are searched in turns, and the shorter one decides. What a search has seen is kept by SQLite, on disk
 //! if it is much.
 
 use std::collections::HashSet;
@@ -16,10 +16,15 @@ use super::rows;
 use crate::change::{Outcome, Refusal};
 use crate::lineage::{Direction, Edge, Lineage, LineageEdge, LineageQuery};
 
-/// Adds an edge unless it is there. Left to itself, SQLite goes through all edges of the child.
 const ADD: &str = "INSERT INTO lineage (child, parent, operation, role, parameters, digest) \
-    SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE NOT EXISTS (SELECT 1 FROM lineage INDEXED BY lineage_by_digest \
-    WHERE digest = ?6 AND child = ?1 AND parent = ?2 AND operation = ?3 AND role = ?4 AND parameters = ?5)";
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+
+/// Left to itself, SQLite goes through all edges of the child. Not a part of `ADD`, for which it would make a temporary
+/// table each time.
+const IS_THERE: &str = "SELECT 1 FROM lineage INDEXED BY lineage_by_digest \
+    WHERE digest = ?6 AND child = ?1 AND parent = ?2 AND operation = ?3 AND role = ?4 AND parameters = ?5";
+
+const HAS_CHILDREN: &str = "SELECT 1 FROM lineage WHERE parent = ?1";
 
 /// Everything that ?1 was made of; ?1 itself only if it is in a circle.
 const ABOVE: &str = "WITH RECURSIVE above (id) AS (SELECT parent FROM lineage WHERE child = ?1 \
@@ -33,17 +38,27 @@ const BELOW: &str = "WITH RECURSIVE below (id) AS (SELECT child FROM lineage WHE
 const PARENTS: &str = "SELECT child, parent, operation, role, parameters FROM lineage WHERE child = ?1 ORDER BY edge";
 const CHILDREN: &str = "SELECT child, parent, operation, role, parameters FROM lineage WHERE parent = ?1 ORDER BY edge";
 
-/// Adds edges, all or none; they are undone without the rest of the transaction.
+/// The statements that must find what they look for without looking through everything.
+#[cfg(test)]
+pub(super) const SEARCHES: &[&str] = &[IS_THERE, HAS_CHILDREN, ABOVE, BELOW, PARENTS, CHILDREN];
+
+/// Adds edges, all or none.
 pub(super) fn add(connection: &Connection, child: PayloadId, edges: &[Edge]) -> Result<Outcome> {
     if !payloads::exists(connection, child)? {
         return Ok(Outcome::Refused(Refusal::NoSuchPayload));
     }
-    connection.prepare_cached("SAVEPOINT lineage")?.execute([])?;
-    let mut added = 0;
-    for edge in edges {
-        added += insert(connection, child, edge)?;
+    let may_close = edges.iter().any(|edge| edge.parent == child)
+        || connection.prepare_cached(HAS_CHILDREN)?.exists([child.as_bytes()])?;
+    if may_close {
+        return add_carefully(connection, child, edges);
     }
-    let circle = added > 0 && is_in_a_circle(connection, child)?;
+    insert(connection, child, edges).map(|_| Outcome::Done)
+}
+
+/// Adds edges of which one may close a circle, and undoes them if one does, without the rest of the transaction.
+fn add_carefully(connection: &Connection, child: PayloadId, edges: &[Edge]) -> Result<Outcome> {
+    connection.prepare_cached("SAVEPOINT lineage")?.execute([])?;
+    let circle = insert(connection, child, edges)? && is_in_a_circle(connection, child)?;
     if circle {
         connection.prepare_cached("ROLLBACK TO lineage")?.execute([])?;
     }
@@ -51,11 +66,20 @@ pub(super) fn add(connection: &Connection, child: PayloadId, edges: &[Edge]) -> 
     if circle { refused(connection, child, edges) } else { Ok(Outcome::Done) }
 }
 
-fn insert(connection: &Connection, child: PayloadId, edge: &Edge) -> Result<usize> {
-    let Edge { parent, operation, role, parameters } = edge;
-    let digest = digest(child, edge).cast_signed();
-    let row = params![child.as_bytes(), parent.as_bytes(), operation, role, parameters, digest];
-    connection.prepare_cached(ADD)?.execute(row)
+/// Adds those edges that are not there already; says whether there were any.
+fn insert(connection: &Connection, child: PayloadId, edges: &[Edge]) -> Result<bool> {
+    let (mut is_there, mut add) = (connection.prepare_cached(IS_THERE)?, connection.prepare_cached(ADD)?);
+    let mut any = false;
+    for edge in edges {
+        let Edge { parent, operation, role, parameters } = edge;
+        let digest = digest(child, edge).cast_signed();
+        let row = params![child.as_bytes(), parent.as_bytes(), operation, role, parameters, digest];
+        if !is_there.exists(row)? {
+            add.execute(row)?;
+            any = true;
+        }
+    }
+    Ok(any)
 }
 
 /// Leads to the edges that may be equal to this one. It is written down: it must not change.

@@ -15,12 +15,19 @@ const GET: &str = "SELECT data, schema, actor, reason, updated FROM metadata WHE
 const SET: &str = "INSERT INTO metadata (id, data, schema, actor, reason, updated) VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
     ON CONFLICT (id) DO UPDATE SET data = ?2, schema = ?3, actor = ?4, reason = ?5, updated = ?6";
 
-/// Events are only ever removed all at once, so the number after the last was never used.
+/// Events are only ever removed all at once, so the number after the last was never used. Not a part of `ADD`, for which
+/// SQLite would make a temporary table each time.
+const NEXT: &str = "SELECT coalesce(max(number) + 1, 0) FROM metadata_events WHERE id = ?1";
+
 const ADD: &str = "INSERT INTO metadata_events (id, number, at, data, schema, source, version) \
-    SELECT ?1, coalesce(max(number) + 1, 0), ?2, ?3, ?4, ?5, ?6 FROM metadata_events WHERE id = ?1";
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
 
 const EVENTS: &str = "SELECT number, at, data, schema, source, version FROM metadata_events \
     WHERE id = ?1 AND number > ?2 ORDER BY number";
+
+/// The statements that must find what they look for without looking through everything.
+#[cfg(test)]
+pub(super) const SEARCHES: &[&str] = &[GET, NEXT, EVENTS];
 
 pub(super) fn get(connection: &Connection, id: PayloadId) -> Result<Option<MetadataRecord>> {
     connection.prepare_cached(GET)?.query_row([id.as_bytes()], record).optional()
@@ -51,7 +58,8 @@ pub(super) fn add_event(
         return Ok(Outcome::Refused(Refusal::NoSuchPayload));
     }
     let NewMetadataEvent { metadata: Metadata { data, schema }, source, version } = event;
-    let row = params![id.as_bytes(), stored(at.0), data, schema, source, version];
+    let number: i64 = connection.prepare_cached(NEXT)?.query_row([id.as_bytes()], |row| row.get(0))?;
+    let row = params![id.as_bytes(), number, stored(at.0), data, schema, source, version];
     connection.prepare_cached(ADD)?.execute(row)?;
     Ok(Outcome::Done)
 }

@@ -19,6 +19,14 @@ const PUT: &str = "INSERT INTO payloads (id, size, phase, version, preferred, co
 const PAYLOADS: &str = "SELECT id, size, phase, version, preferred, copies, created, expires, reclaim_at, policy, \
     no_evict, protection, checksum, pinned, pin_until, dataset, producer, tags FROM payloads";
 
+const DELETE: &str = "DELETE FROM payloads WHERE id = ?1";
+
+const EXISTS: &str = "SELECT 1 FROM payloads WHERE id = ?1";
+
+/// The statements that must find what they look for without looking through everything.
+#[cfg(test)]
+pub(super) const SEARCHES: &[&str] = &[DELETE, EXISTS];
+
 pub(super) fn put(connection: &Connection, facts: &Facts) -> Result<()> {
     let pin_until = facts.pin.and_then(|pin| match pin {
         Pin::UntilUnpinned => None,
@@ -49,11 +57,11 @@ pub(super) fn put(connection: &Connection, facts: &Facts) -> Result<()> {
 
 /// What refers to the row goes with it.
 pub(super) fn delete(connection: &Connection, id: PayloadId) -> Result<()> {
-    connection.prepare_cached("DELETE FROM payloads WHERE id = ?1")?.execute([id.as_bytes()]).map(drop)
+    connection.prepare_cached(DELETE)?.execute([id.as_bytes()]).map(drop)
 }
 
 pub(super) fn exists(connection: &Connection, id: PayloadId) -> Result<bool> {
-    connection.prepare_cached("SELECT 1 FROM payloads WHERE id = ?1")?.exists([id.as_bytes()])
+    connection.prepare_cached(EXISTS)?.exists([id.as_bytes()])
 }
 
 /// Calls `each` with every row.

@@ -13,7 +13,7 @@ use crate::page::{Limit, Page};
 use crate::store::{ConsumerGroup, StreamInfo};
 
 /// Entries of deleted streams that are swept away at a time.
-const SWEEP: u64 = 4096;
+pub(super) const SWEEP: u64 = 4096;
 
 const CREATE: &str = "INSERT INTO streams (namespace, name, max_entries, max_age_sec, created) \
     VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (namespace, name) DO NOTHING";
@@ -37,6 +37,12 @@ const COMMITTED: &str = "SELECT \"offset\" FROM consumer_groups \
 
 const GROUPS: &str = "SELECT name, \"offset\", at FROM consumer_groups \
     WHERE stream = (SELECT id FROM streams WHERE namespace = ?1 AND name = ?2) AND name > ?3 ORDER BY name";
+
+const SWEPT: &str = "DELETE FROM streams WHERE id = ?1";
+
+/// The statements that must find what they look for without looking through everything.
+#[cfg(test)]
+pub(super) const SEARCHES: &[&str] = &[DELETE, DELETED, AFTER, ONE, COMMIT, COMMITTED, GROUPS, SWEPT];
 
 pub(super) fn create(
     connection: &Connection,
@@ -64,7 +70,7 @@ pub(super) fn sweep(connection: &Connection) -> Result<bool> {
     let kept = next.min(first.saturating_add(SWEEP));
     entries::remove_before(connection, id, kept)?;
     if kept == next {
-        connection.prepare_cached("DELETE FROM streams WHERE id = ?1")?.execute([id])?;
+        connection.prepare_cached(SWEPT)?.execute([id])?;
     }
     Ok(true)
 }
