@@ -27,6 +27,14 @@ impl ArchiveWriter {
     }
 }
 
+/// The checksum that such a file tells; none if it can't be read, or tells one of another kind.
+#[must_use]
+pub fn checksum(text: &[u8]) -> Option<Checksum> {
+    let integrity = convert::from_json(text).ok()?.integrity?;
+    let ours = integrity.algorithm == HashAlgorithm::HashXxh3128 as i32;
+    integrity.checksum.try_into().ok().filter(|_| ours).map(Checksum)
+}
+
 fn metadata(facts: &Facts, checksum: Option<Checksum>, now: UnixMillis) -> PayloadArchiveMetadata {
     let integrity = checksum.map(|Checksum(value)| Integrity {
         algorithm: HashAlgorithm::HashXxh3128 as i32,

@@ -15,7 +15,6 @@ mod files;
 
 use std::collections::{HashMap, HashSet};
 
-use payload_manager_api::convert;
 use payload_manager_catalog::{Change, DoomedFile};
 use payload_manager_core::Ledger;
 use payload_manager_core::backlog::Retired;
@@ -29,6 +28,7 @@ use payload_manager_types::{Checksum, EntryIndex, PayloadId, PayloadState, Place
 use super::board::SharedPages;
 use super::error::Error;
 use super::write::put;
+use crate::archive;
 
 /// What a committed payload's version rises by when its entry is gone, and with it the version that was shown last (promise:
 /// monotonic). It is decided payload by payload, so that a start that was killed half way is no different.
@@ -203,6 +203,9 @@ impl Recovery {
         let on_disk = disk == Some(facts.size) || (facts.phase == Phase::Allocated && disk.is_some());
         let found =
             if on_disk && facts.copies.contains(Tier::Disk) { TierSet::EMPTY.with(Tier::Disk) } else { TierSet::EMPTY };
+        if raised && ram.is_none() && found != TierSet::EMPTY {
+            self.drop_cache(id);
+        }
         if facts.phase == Phase::Allocated && ram.is_none() && found == TierSet::EMPTY {
             // Its space was never made, so nobody was told of it.
             self.changes.push(Change::Delete { id, doomed: Vec::new() });
@@ -234,6 +237,14 @@ impl Recovery {
         None
     }
 
+    /// With the records lost, a copy in memory may be left of what is on DISK. Nobody counts it any more: it goes. One
+    /// that has nothing behind it stays until its payload is deleted (promises: no-leak, never-the-only-copy).
+    fn drop_cache(&self, id: PayloadId) {
+        if let Err(error) = self.ram.free(id, Place::OWN) {
+            tracing::error!(payload = %id, %error, "a copy in memory that no record names could not be removed");
+        }
+    }
+
     /// A whole file that the row does not know of: the crash came between the file and the row. It is a copy like any
     /// other, and its archive metadata has its checksum.
     fn unsaid_copy(&mut self, facts: &mut Facts, disk: Option<u64>, has_ram: bool) -> bool {
@@ -259,9 +270,7 @@ impl Recovery {
     }
 
     fn archived_checksum(&self, id: PayloadId) -> Option<Checksum> {
-        let text = self.disk.archive(id).ok()??;
-        let integrity = convert::from_json(&text).ok()?.integrity?;
-        integrity.checksum.try_into().ok().map(Checksum)
+        archive::checksum(&self.disk.archive(id).ok()??)
     }
 
     fn admit(
