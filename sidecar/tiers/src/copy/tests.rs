@@ -1,3 +1,5 @@
+//! That copies are whole, checked, in aligned pieces, and end when they are told to.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::errno::Errno;

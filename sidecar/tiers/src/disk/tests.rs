@@ -1,3 +1,5 @@
+//! What the DISK tier does that the conformance suite does not ask of every tier: its folders, files and their names.
+
 mod aside;
 mod folder;
 mod survey;

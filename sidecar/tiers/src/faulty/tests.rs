@@ -1,3 +1,5 @@
+//! That the faulty tier fails as it is told to, and as a real one would.
+
 use std::sync::Arc;
 use std::sync::mpsc;
 

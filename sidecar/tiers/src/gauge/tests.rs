@@ -1,3 +1,5 @@
+//! Which memory limit binds, read from the files of a made-up cgroup tree.
+
 use std::fs;
 use std::path::Path;
 

@@ -1,3 +1,5 @@
+//! That a full RAM tier is an error with numbers, and grows in steps that are looked at before they are taken.
+
 use std::fs::{self, OpenOptions};
 use std::path::Path;
 use std::sync::Arc;

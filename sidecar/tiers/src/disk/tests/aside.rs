@@ -1,3 +1,5 @@
+//! What is moved out of the way, and never removed.
+
 use std::fs;
 
 use payload_manager_types::Place;

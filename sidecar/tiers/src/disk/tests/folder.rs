@@ -1,3 +1,5 @@
+//! The root: made, refused, and marked.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -1,3 +1,5 @@
+//! What a look through the folders tells apart.
+
 use std::fs;
 
 use payload_manager_types::InstanceId;
