@@ -22,7 +22,7 @@ const ADD: &str = "INSERT INTO lineage (child, parent, operation, role, paramete
 /// Left to itself, SQLite goes through all edges of the child. Not a part of `ADD`, for which it would make a temporary
 /// table each time.
 const IS_THERE: &str = "SELECT 1 FROM lineage INDEXED BY lineage_by_digest \
-    WHERE digest = ?6 AND child = ?1 AND parent = ?2 AND operation = ?3 AND role = ?4 AND parameters = ?5";
+    WHERE child = ?1 AND digest = ?6 AND parent = ?2 AND operation = ?3 AND role = ?4 AND parameters = ?5";
 
 const HAS_CHILDREN: &str = "SELECT 1 FROM lineage WHERE parent = ?1";
 
@@ -72,7 +72,7 @@ fn insert(connection: &Connection, child: PayloadId, edges: &[Edge]) -> Result<b
     let mut any = false;
     for edge in edges {
         let Edge { parent, operation, role, parameters } = edge;
-        let digest = digest(child, edge).cast_signed();
+        let digest = digest(edge).cast_signed();
         let row = params![child.as_bytes(), parent.as_bytes(), operation, role, parameters, digest];
         if !is_there.exists(row)? {
             add.execute(row)?;
@@ -82,10 +82,9 @@ fn insert(connection: &Connection, child: PayloadId, edges: &[Edge]) -> Result<b
     Ok(any)
 }
 
-/// Leads to the edges that may be equal to this one. It is written down: it must not change.
-fn digest(child: PayloadId, edge: &Edge) -> u64 {
+/// Leads to those edges of a child that may be equal to this one. It is written down: it must not change.
+fn digest(edge: &Edge) -> u64 {
     let mut hash = Xxh3::new();
-    hash.update(child.as_bytes());
     hash.update(edge.parent.as_bytes());
     for part in [edge.operation.as_bytes(), edge.role.as_bytes(), &edge.parameters] {
         hash.update(&(part.len() as u64).to_le_bytes());

@@ -65,13 +65,13 @@ CREATE TABLE lineage (
     operation  TEXT NOT NULL,
     role       TEXT NOT NULL,
     parameters BLOB NOT NULL,
-    -- XXH3-64 of all of them: finds an edge that is there already. Texts and parameters are long for an index.
+    -- XXH3-64 of what stands between it and child: finds an edge that is there already. Those are long for an index.
     digest     INTEGER NOT NULL
 ) STRICT;
 
 CREATE INDEX lineage_by_child ON lineage (child);
 CREATE INDEX lineage_by_parent ON lineage (parent);
-CREATE INDEX lineage_by_digest ON lineage (digest);
+CREATE INDEX lineage_by_digest ON lineage (child, digest);
 
 -- Files to be removed. No reference to payloads: they outlive their row.
 CREATE TABLE doomed (
