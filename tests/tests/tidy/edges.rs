@@ -112,6 +112,7 @@ fn messages_stay_at_the_edge_of_the_daemon() {
     only_in("payload_manager_api", &["sidecar/src/grpc", "sidecar/src/archive.rs"]);
 }
 
+/// Promise one-truth.
 #[test]
 fn one_file_says_which_code_an_error_gets() {
     only_in("Code", &["sidecar/src/grpc/status.rs"]);
