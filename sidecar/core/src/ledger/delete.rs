@@ -1,6 +1,6 @@
 //! The way out of a payload: closed, looked at, taken out of everything. Its blocks' way out is in `blocks`.
 
-use payload_manager_types::{PayloadId, Tier};
+use payload_manager_types::{PayloadId, Place, Tier};
 
 use super::blocks::retired;
 use super::{Ledger, Now, shown};
@@ -96,7 +96,8 @@ impl<B: Board> Ledger<B> {
         for (_, copy) in &copies {
             self.mark_record(copy, BlockState::Deleting);
         }
-        let blocks: Vec<Retired> = copies.iter().map(|(tier, copy)| retired(&payload, *tier, copy)).collect();
+        let blocks = copies.iter().map(|(tier, copy)| retired(&payload, *tier, copy));
+        let blocks: Vec<Retired> = blocks.chain(self.rests(&payload)).collect();
         // Files that wait for leases from before are doomed already; saying so again does no harm.
         let waiting = self.backlog.of(id).filter(|b| b.tier.is_durable()).copied();
         let files = blocks.iter().filter(|b| b.tier.is_durable()).copied().chain(waiting).chain(in_flight(&payload));
@@ -122,6 +123,15 @@ impl<B: Board> Ledger<B> {
         Some(deletion)
     }
 
+    /// What may be left of copies that are gone or bad: cut-off files, objects whose record is lost. They count for
+    /// nothing, and go with the payload (promise: no-leak).
+    fn rests(&self, payload: &Payload) -> Vec<Retired> {
+        let id = payload.id();
+        let being_made = |tier| matches!(payload.work, Work::Transfer { to, .. } if to == tier);
+        let left = payload.missing.iter().filter(|tier| !being_made(*tier) && !self.backlog.contains(id, *tier));
+        left.map(|tier| Retired { id, tier, place: Place::OWN, size: 0, block: None, record: None }).collect()
+    }
+
     /// The row of a deleted payload is gone: its blocks whose leases have ended meanwhile are handed out to be freed.
     pub fn row_gone(&mut self, id: PayloadId) -> Vec<Retired> {
         if !self.rows.remove(&id) {
@@ -138,7 +148,7 @@ fn in_flight(payload: &Payload) -> Option<Retired> {
         Work::Transfer { to, .. } if to.is_durable() => Some(Retired {
             id: payload.id(),
             tier: to,
-            place: payload_manager_types::Place::OWN,
+            place: Place::OWN,
             size: payload.facts.size,
             block: None,
             record: None,
