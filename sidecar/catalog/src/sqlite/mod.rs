@@ -21,6 +21,7 @@ mod value;
 mod write;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use payload_manager_types::InstanceId;
 use rusqlite::{Connection, TransactionBehavior};
@@ -106,6 +107,18 @@ impl Sqlite {
         let (logged, moved) = self.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], pages)?;
         self.logged = moved < logged;
         Ok(())
+    }
+}
+
+impl Drop for Sqlite {
+    /// Leaves everything in the one file, so that somebody who copies, moves or loses it has to think of no other.
+    /// SQLite does that by itself only where no reader is open any more.
+    fn drop(&mut self) {
+        // Not for long: a reader that is still at work is no reason to keep a stop waiting.
+        let _ = self.connection.busy_timeout(Duration::from_millis(100));
+        if let Err(error) = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+            tracing::debug!(%error, "the write-ahead log stays for the next start");
+        }
     }
 }
 
