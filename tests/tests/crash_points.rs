@@ -1,6 +1,8 @@
 //! Kills the daemon at every named point, on every way that leads there, starts it again, and checks what was answered
 //! (promises: survives-kill, no-leak, monotonic).
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests says by panicking that one has failed")]
+
 use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 
