@@ -13,6 +13,7 @@ use payload_manager_api::services::v1::payload_data_service_server::PayloadDataS
 use payload_manager_api::services::v1::payload_stream_service_server::PayloadStreamServiceServer;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tonic::server::NamedService;
 use tonic::service::{InterceptorLayer, Routes};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
@@ -24,6 +25,15 @@ use super::deadline::KeepDeadline;
 use super::peers::Doorkeeper;
 use crate::config::Peers;
 use crate::engine::Engine;
+
+/// Whose health is told; the empty name stands for the daemon as a whole.
+const SERVICES: [&str; 5] = [
+    "",
+    PayloadAdminServiceServer::<Service>::NAME,
+    PayloadCatalogServiceServer::<Service>::NAME,
+    PayloadDataServiceServer::<Service>::NAME,
+    PayloadStreamServiceServer::<Service>::NAME,
+];
 
 /// The name of the gRPC socket in the runtime folder.
 pub(crate) const CONTROL_SOCKET: &str = "control.sock";
@@ -118,22 +128,22 @@ impl Listeners {
                 ended(server.serve_with_incoming_shutdown(incoming, stopping.cancelled_owned()).await);
             });
         }
-        let (stopping, health) = (engine.tasks().clone(), reporter);
+        let (stopping, mut health) = (engine.tasks().clone(), reporter);
         engine.tasks().spawn("health", async move {
             stopping.stopping().await;
-            not_serving(&health).await;
+            not_serving(&mut health).await;
         });
         Ok(())
     }
 }
 
-/// Tells those who watch the health that this daemon is on its way out.
-async fn not_serving(reporter: &HealthReporter) {
-    reporter.set_not_serving::<PayloadAdminServiceServer<Service>>().await;
-    reporter.set_not_serving::<PayloadCatalogServiceServer<Service>>().await;
-    reporter.set_not_serving::<PayloadDataServiceServer<Service>>().await;
-    reporter.set_not_serving::<PayloadStreamServiceServer<Service>>().await;
-    reporter.set_service_status("", ServingStatus::NotServing).await;
+/// Tells those who watch the health that this daemon is on its way out, and lets go of them: a watch has no end of its
+/// own, and would keep a stop waiting for as long as it may.
+async fn not_serving(reporter: &mut HealthReporter) {
+    for service in SERVICES {
+        reporter.set_service_status(service, ServingStatus::NotServing).await;
+        reporter.clear_service_status(service).await;
+    }
 }
 
 /// The last word on every answer.
@@ -151,10 +161,9 @@ fn ended(result: Result<(), tonic::transport::Error>) {
 async fn routes(engine: &Engine) -> Result<(HealthReporter, Routes), ListenError> {
     let service = Service { engine: engine.clone() };
     let (reporter, health) = tonic_health::server::health_reporter();
-    reporter.set_serving::<PayloadAdminServiceServer<Service>>().await;
-    reporter.set_serving::<PayloadCatalogServiceServer<Service>>().await;
-    reporter.set_serving::<PayloadDataServiceServer<Service>>().await;
-    reporter.set_serving::<PayloadStreamServiceServer<Service>>().await;
+    for service in SERVICES {
+        reporter.set_service_status(service, ServingStatus::Serving).await;
+    }
     let described = || {
         Reflection::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
