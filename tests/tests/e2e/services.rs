@@ -1,10 +1,12 @@
 //! What every gRPC server should offer besides its own calls: health and reflection.
 
+use nix::sys::signal::Signal;
 use payload_manager_tests::named::methods;
 use payload_manager_tests::{Daemon, within};
-use tonic_health::pb::HealthCheckRequest;
+use tonic::Streaming;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
@@ -23,13 +25,16 @@ async fn every_service_is_healthy_until_the_daemon_stops() {
     assert_eq!(unknown.code(), tonic::Code::NotFound);
 
     let mut watch = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
-    let mut last = ServingStatus::Unknown;
-    daemon.signal(nix::sys::signal::Signal::SIGTERM);
-    while let Ok(Some(told)) = within("the end of the watch", watch.message()).await {
-        last = told.status();
-    }
-    assert!(matches!(last, ServingStatus::NotServing | ServingStatus::Serving), "{last:?}");
+    assert_eq!(next(&mut watch).await, Some(ServingStatus::Serving));
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(next(&mut watch).await, Some(ServingStatus::NotServing));
+    assert_eq!(next(&mut watch).await, None, "who watches is let go, and does not keep the stop waiting");
     assert!(daemon.wait().success());
+    assert!(!daemon.log_of_last_run().contains("stopped with work under way"));
+}
+
+async fn next(watch: &mut Streaming<HealthCheckResponse>) -> Option<ServingStatus> {
+    within("the next status", watch.message()).await.unwrap().map(|told| told.status())
 }
 
 async fn ask(daemon: &Daemon, question: MessageRequest) -> MessageResponse {

@@ -181,3 +181,23 @@ async fn entries_come_back_with_all_that_was_said_and_namespaces_are_apart() {
     assert_eq!((entry.event_time, entry.duration_ns), (item.event_time, u64::MAX));
     assert_eq!(entry.tags, item.tags);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_stops_tells_its_subscribers_and_does_not_wait_for_them() {
+    let mut daemon = Daemon::start();
+    let (wire, mut rpc) = (daemon.wire().await, daemon.rpc().await);
+    let id = payload(&mut rpc).await;
+    rpc.create_stream("s").await.unwrap();
+    rpc.append("s", std::slice::from_ref(&id)).await.unwrap();
+    let mut entries = follow(&mut rpc, None).await;
+    assert_eq!(offsets(&mut entries, 1).await, [0]);
+    // One that does not read must not keep it waiting, either.
+    let body = framed(&SubscribeRequest { stream: Some(stream("s")), start: None, max_inflight: 1 }.encode_to_vec());
+    let _deaf = wire.open(&named::path("Subscribe"), body, &[]).await;
+    daemon.signal(nix::sys::signal::Signal::SIGTERM);
+    let end = next(&mut entries).await.unwrap_err();
+    assert_eq!(end.code(), Code::Unavailable, "{end:?}");
+    assert_eq!(detail(&end).unwrap().known(), Some(Reason::ShuttingDown));
+    assert!(daemon.wait().success());
+    assert!(!daemon.log_of_last_run().contains("stopped with work under way"));
+}
