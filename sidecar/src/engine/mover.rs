@@ -111,7 +111,7 @@ impl Engine {
         Ok(Spilled::Kept(Box::new(descriptor)))
     }
 
-    /// Waits for a dropped copy's memory, at most as long as a lease can last.
+    /// Waits for a dropped copy's memory, at most as long as a lease can last, and no longer than the daemon serves.
     async fn until_free(&self, id: PayloadId, tier: Tier) -> Result<(), Error> {
         let longest = std::time::Duration::from_millis(self.ledger().limits().lease_max_ms);
         let free = async {
@@ -125,7 +125,10 @@ impl Engine {
                 changed.await;
             }
         };
-        tokio::time::timeout(longest, free).await.map_err(|_| Error::StillLeased { id, tier })
+        tokio::select! {
+            waited = tokio::time::timeout(longest, free) => waited.map_err(|_| Error::StillLeased { id, tier }),
+            () = self.0.tasks.stopping() => Err(Error::ShuttingDown),
+        }
     }
 
     async fn move_to(&self, id: PayloadId, to: Tier, spill: bool) -> Result<Descriptor, Error> {
