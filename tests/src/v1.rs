@@ -5,8 +5,8 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::PathBuf;
 
+use payload_manager_api::core::v1::PayloadDescriptor;
 use payload_manager_api::core::v1::payload_descriptor::Location;
-use payload_manager_api::core::v1::{PayloadDescriptor, Tier};
 use payload_manager_shm::{ReadMap, WriteMap};
 
 /// Where a client finds the bytes: file, offset, length.
@@ -74,10 +74,4 @@ pub fn pattern(seed: u64, length: usize) -> Vec<u8> {
     }
     bytes.truncate(length);
     bytes
-}
-
-/// The tier that a descriptor shows.
-#[must_use]
-pub fn tier(descriptor: &PayloadDescriptor) -> Tier {
-    descriptor.tier()
 }

@@ -9,7 +9,9 @@ use std::process::Command;
 use payload_manager_api::Reason;
 use payload_manager_api::core::v1::Tier;
 use payload_manager_api::reason::detail;
+use payload_manager_api::runtime::v1::SpillRequest;
 use payload_manager_tests::rpc::id_of;
+use payload_manager_tests::wait::eventually_async;
 use payload_manager_tests::{Daemon, Rpc, Setup, eventually, skip, v1};
 use tonic::Code;
 
@@ -95,6 +97,34 @@ async fn a_stop_lets_calls_finish_and_keeps_everything_for_the_next_start() {
     assert_eq!(rpc.delete(ram.clone(), false).await.unwrap_err().code(), Code::Aborted, "the lease lives on");
     rpc.release(&lease).await.unwrap();
     rpc.delete(ram, false).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_does_not_wait_for_a_spill_that_waits_for_a_lease() {
+    let mut daemon = Daemon::start();
+    let mut rpc = daemon.rpc().await;
+    let id = id_of(&rpc.put(Tier::Ram, b"leased").await.unwrap());
+    let lease = rpc.lease(id.clone()).await.unwrap();
+    let spill = {
+        let request = SpillRequest { ids: vec![id.clone()], wait_for_leases: true, ..Default::default() };
+        let mut rpc = rpc.clone();
+        tokio::spawn(async move { rpc.spill_all(request).await })
+    };
+    let moved = || {
+        let (id, rpc) = (id.clone(), rpc.clone());
+        async move { rpc.clone().descriptor(id).await.unwrap().tier() == Tier::Disk }
+    };
+    eventually_async("it waits for the lease", moved).await;
+    assert!(daemon.stop().success());
+    let results = spill.await.unwrap().unwrap();
+    assert!(results[0].error_message.starts_with("UNAVAILABLE: "), "{results:?}");
+    assert!(!daemon.log_of_last_run().contains("stopped with work under way"));
+    daemon.start_again();
+    let mut rpc = daemon.rpc().await;
+    assert_eq!(rpc.descriptor(id.clone()).await.unwrap().tier(), Tier::Disk);
+    assert_eq!(v1::read(lease.payload_descriptor.as_ref().unwrap()).unwrap(), b"leased", "the lease lives on");
+    rpc.release(&lease).await.unwrap();
+    rpc.delete(id, false).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -90,6 +90,28 @@ async fn low_goes_before_normal_and_normal_before_high() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_to_be_evicted_to_void_is_deleted_when_room_is_needed_unless_somebody_reads_it() {
+    let daemon = Setup::new().flag("ram", "4MiB").start();
+    let mut rpc = daemon.rpc().await;
+    let policy = EvictionPolicy { spill_target: Tier::Void as i32, ..Default::default() };
+    let preferred_tier = Tier::Ram as i32;
+    let request = AllocatePayloadRequest { preferred_tier, eviction_policy: Some(policy), ..Default::default() };
+    let read = id_of(&rpc.put_with(request.clone(), &v1::pattern(1, MIB)).await.unwrap());
+    let unread = id_of(&rpc.put_with(request, &v1::pattern(2, MIB)).await.unwrap());
+    let lease = rpc.lease(read.clone()).await.unwrap();
+    for _ in 0..3 {
+        rpc.allocate(Tier::Ram, MIB as u64).await.unwrap();
+    }
+    assert_eq!(rpc.descriptor(unread).await.unwrap_err().code(), Code::NotFound, "its policy says so");
+    assert_eq!(rpc.allocate(Tier::Ram, MIB as u64).await.unwrap_err().code(), Code::ResourceExhausted);
+    assert_eq!(rpc.get(read.clone()).await.unwrap(), v1::pattern(1, MIB), "a read beats an eviction");
+    rpc.release(&lease).await.unwrap();
+    rpc.allocate(Tier::Ram, MIB as u64).await.unwrap();
+    assert_eq!(rpc.descriptor(read).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(daemon.disk_files(), Vec::<std::path::PathBuf>::new(), "nothing was written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_spill_writes_no_bytes() {
     let daemon = Daemon::start();
     let mut rpc = daemon.rpc().await;

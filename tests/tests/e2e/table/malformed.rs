@@ -52,6 +52,7 @@ fn spoil(call: &'static str, spoilt: Spoilt) -> Row {
     }
 }
 
+/// Makes a good request.
 type Good = fn(&World) -> Vec<u8>;
 
 /// A request that would go well.
