@@ -17,8 +17,10 @@ use tokio::sync::{oneshot, watch};
 
 use super::{Engine, Error, blocking};
 
-/// Entries a stream keeps in memory.
-const TAIL: usize = 1024;
+/// Entries a stream keeps in memory, and their bytes; the newest one whatever its size.
+const TAIL: Limit = Limit { items: 1024, bytes: 1 << 20 };
+/// Bytes read at a time, as the catalog counts them; one entry whatever its size. No answer is larger than 3 MiB.
+const READ_BYTES: usize = 3 << 20;
 /// Entries read at a time for a subscriber.
 const CHUNK: usize = 256;
 
@@ -77,7 +79,7 @@ impl Live {
             state.tail.push_back(StreamEntry { offset, append_time: at, what });
             state.next = offset + 1;
         }
-        let over = state.tail.len().saturating_sub(TAIL);
+        let over = state.tail.len() - newest(&state.tail);
         let gone = state.tail.iter().take_while(|entry| entry.offset < oldest).count();
         state.tail.drain(..over.max(gone));
         self.grown.send_replace(state.next);
@@ -97,6 +99,16 @@ impl Live {
         let state = self.state.lock();
         (state.first, state.next)
     }
+}
+
+/// How many entries from the end on are kept.
+fn newest(tail: &VecDeque<StreamEntry>) -> usize {
+    let mut bytes = 0;
+    let fits = |entry: &&StreamEntry| {
+        bytes += entry.what.tags.iter().map(|(name, value)| name.len() + value.len() + 16).sum::<usize>() + 128;
+        bytes <= TAIL.bytes
+    };
+    tail.iter().rev().take(TAIL.items).take_while(fits).count().max(usize::from(!tail.is_empty()))
 }
 
 impl Streams {
@@ -260,7 +272,10 @@ impl Engine {
         }
         let (catalog, name) = (Arc::clone(self.0.gate.catalog()), name.clone());
         let asked = Span { from, to: u64::MAX, not_before: span.not_before };
-        blocking(move || Ok(catalog.read(|reader| reader.entries(&name, asked, Limit::items(span.max)))?.items)).await
+        blocking(move || {
+            Ok(catalog.read(|reader| reader.entries(&name, asked, Limit { items: span.max, bytes: READ_BYTES }))?.items)
+        })
+        .await
     }
 
     /// Follows a stream.
