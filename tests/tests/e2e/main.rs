@@ -6,6 +6,7 @@
     reason = "clippy knows tests by their attribute only, and misses their helpers"
 )]
 
+mod crowd;
 mod daemons;
 mod framing;
 mod leases;
