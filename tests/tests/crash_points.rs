@@ -95,10 +95,16 @@ const MOVING: [Scene; 6] = [
     },
 ];
 
-const DELETING: [Scene; 6] = [
+const DELETING: [Scene; 7] = [
     Scene {
         name: "deleting an allocation",
         before: &[Allocate(Ram)],
+        act: &[Delete],
+        points: &["delete-buried", "delete-row-gone", "before-free"],
+    },
+    Scene {
+        name: "deleting an allocation on DISK",
+        before: &[Allocate(Disk)],
         act: &[Delete],
         points: &["delete-buried", "delete-row-gone", "before-free"],
     },

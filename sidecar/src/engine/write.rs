@@ -187,7 +187,7 @@ impl Engine {
     /// promised; for the rest a record that says DELETING is enough. No row can come after it: every other change of a
     /// payload is submitted under the ledger's lock, while the payload is still in it.
     pub(super) async fn finish_deletion(&self, deletion: Deletion) -> Result<(), Error> {
-        let Deletion { facts, durable, files, free } = deletion;
+        let Deletion { facts, durable, recorded, files, free } = deletion;
         let doomed = files.iter().map(doomed).collect();
         let durability = if durable { Durability::Synced } else { Durability::Committed };
         let pending = self.submit_delete(facts.id, doomed, durability).await?;
@@ -200,7 +200,7 @@ impl Engine {
             engine.free_files(files, free);
             Ok::<(), Error>(())
         };
-        if durable {
+        if durable || !recorded {
             return rest.await;
         }
         self.0.tasks.spawn("delete", async move {

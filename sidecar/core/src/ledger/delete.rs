@@ -19,6 +19,9 @@ pub struct Deletion {
     pub facts: Facts,
     /// Whether its row must be gone durably before the caller is answered.
     pub durable: bool,
+    /// Whether a record says that it is being deleted. Without one its row must be gone before the caller is answered,
+    /// or a crash brings it back (promise: monotonic).
+    pub recorded: bool,
     /// Its files that are still there, for the catalog to remember until they are gone; one that a transfer is still
     /// writing is among them.
     pub files: Vec<Retired>,
@@ -105,7 +108,8 @@ impl<B: Board> Ledger<B> {
         let files = files.collect();
         // A commit under way may have written its row already.
         let durable = (payload.is_committed() || payload.work == Work::Sealing) && facts.copies.any_durable();
-        let mut deletion = Deletion { facts, durable, files, free: Vec::new() };
+        let recorded = copies.iter().any(|(_, copy)| copy.record.is_some());
+        let mut deletion = Deletion { facts, durable, recorded, files, free: Vec::new() };
         if let Some(index) = payload.entry {
             self.graves.insert(id, index);
         }
