@@ -3,6 +3,7 @@
 //! `wire` turns what the engine says into messages, `status` its errors into codes; `serve` listens.
 
 mod admin;
+mod calls;
 mod catalog;
 mod data;
 mod deadline;

@@ -21,6 +21,7 @@ use tonic_reflection::server::Builder as Reflection;
 use tower::util::MapResponseLayer;
 
 use super::Service;
+use super::calls::Calls;
 use super::deadline::KeepDeadline;
 use super::peers::Doorkeeper;
 use crate::config::Peers;
@@ -107,25 +108,30 @@ impl Listeners {
         let (reporter, routes) = routes(engine).await?;
         let stopping = engine.tasks().token();
         let door = Doorkeeper::new(peers);
-        let (unix_routes, stop) = (routes.clone(), stopping.clone());
+        let calls = Calls::default();
+        let (unix_routes, stop, unix_calls) = (routes.clone(), stopping.clone(), calls.clone());
         engine.tasks().spawn("grpc-unix", async move {
             let layer = InterceptorLayer::new(move |request| door.check(request));
             let server = tonic::transport::Server::builder()
                 .layer(MapResponseLayer::new(answer))
                 .layer(layer)
                 .layer(KeepDeadline)
+                .layer(unix_calls.clone())
                 .add_routes(unix_routes);
             let incoming = UnixListenerStream::new(self.unix);
-            ended(server.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()).await);
+            let server = server.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
+            ended(unix_calls.serve(server, stop).await);
         });
         if let Some(tcp) = self.tcp {
             engine.tasks().spawn("grpc-tcp", async move {
                 let server = tonic::transport::Server::builder()
                     .layer(MapResponseLayer::new(answer))
                     .layer(KeepDeadline)
+                    .layer(calls.clone())
                     .add_routes(routes);
                 let incoming = TcpListenerStream::new(tcp);
-                ended(server.serve_with_incoming_shutdown(incoming, stopping.cancelled_owned()).await);
+                let server = server.serve_with_incoming_shutdown(incoming, stopping.clone().cancelled_owned());
+                ended(calls.serve(server, stopping).await);
             });
         }
         let (stopping, mut health) = (engine.tasks().clone(), reporter);
@@ -152,9 +158,11 @@ fn answer<B>(mut response: tonic::codegen::http::Response<B>) -> tonic::codegen:
     response
 }
 
-fn ended(result: Result<(), tonic::transport::Error>) {
-    if let Err(error) = result {
-        tracing::error!(%error, "a gRPC listener ended");
+fn ended(result: Option<Result<(), tonic::transport::Error>>) {
+    match result {
+        Some(Ok(())) => {}
+        Some(Err(error)) => tracing::error!(%error, "a gRPC listener ended"),
+        None => tracing::info!("every call is answered; peers that do not hang up are left behind"),
     }
 }
 
