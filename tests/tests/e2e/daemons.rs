@@ -180,3 +180,16 @@ fn a_peer_of_another_user_is_refused_unless_its_user_or_group_is_listed() {
         assert_eq!(output.status.code(), Some(verdict), "{flag}: {output:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_does_not_wait_for_peers_that_say_nothing() {
+    let mut daemon = Setup::new().flag("listen", "127.0.0.1:0").start();
+    // Connected and silent from the start; and silent after it has spoken, so that it never says that it has understood.
+    let _silent = std::os::unix::net::UnixStream::connect(daemon.socket()).unwrap();
+    let _silent_too = std::net::TcpStream::connect(daemon.tcp().unwrap()).unwrap();
+    let mut stunned = std::os::unix::net::UnixStream::connect(daemon.socket()).unwrap();
+    std::io::Write::write_all(&mut stunned, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").unwrap();
+    std::io::Read::read_exact(&mut stunned, &mut [0; 9]).unwrap();
+    assert!(daemon.stop().success());
+    assert!(!daemon.log_of_last_run().contains("stopped with work under way"), "{}", daemon.log_of_last_run());
+}
