@@ -198,12 +198,13 @@ impl Recovery {
         let settled = |f: Face| matches!(f.state, EntryState::Shown(PayloadState::Active | PayloadState::Durable));
         let unsettled = facts.phase == Phase::Committed && face.is_some_and(|f| !settled(f));
         facts.version += u64::from(unsettled);
+        let recorded = ram.is_some();
         let ram = ram.and_then(|(at, record)| self.usable_ram(at, &record, &facts));
         let unsaid = self.unsaid_copy(&mut facts, disk, ram.is_some());
         let on_disk = disk == Some(facts.size) || (facts.phase == Phase::Allocated && disk.is_some());
         let found =
             if on_disk && facts.copies.contains(Tier::Disk) { TierSet::EMPTY.with(Tier::Disk) } else { TierSet::EMPTY };
-        if raised && ram.is_none() && found != TierSet::EMPTY {
+        if (raised || recorded) && ram.is_none() && found != TierSet::EMPTY {
             self.drop_cache(id);
         }
         if facts.phase == Phase::Allocated && ram.is_none() && found == TierSet::EMPTY {
@@ -230,18 +231,16 @@ impl Recovery {
             return Some(RamBlock { record: at, place: record.place, block: record.block });
         }
         tracing::error!(payload = %record.id, object = %name, "its shared-memory object is gone or was resized");
-        if let Err(error) = self.ram.free(record.id, record.place) {
-            tracing::error!(payload = %record.id, %error, "the object could not be removed");
-        }
         self.ledger.board_mut().free_record(at);
         None
     }
 
-    /// With the records lost, a copy in memory may be left of what is on DISK. Nobody counts it any more: it goes. One
-    /// that has nothing behind it stays until its payload is deleted (promises: no-leak, never-the-only-copy).
+    /// A copy in memory whose record is lost, or that was resized, serves nobody and is not counted. With a file behind
+    /// it, it goes; without, it may be all there is, and stays until its payload is deleted (promises: no-leak,
+    /// never-the-only-copy).
     fn drop_cache(&self, id: PayloadId) {
         if let Err(error) = self.ram.free(id, Place::OWN) {
-            tracing::error!(payload = %id, %error, "a copy in memory that no record names could not be removed");
+            tracing::error!(payload = %id, %error, "a copy in memory that is of no use could not be removed");
         }
     }
 

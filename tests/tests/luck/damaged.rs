@@ -166,3 +166,24 @@ async fn an_object_cut_off_by_its_producer_after_commit_is_data_loss_and_no_bus_
     let own = payload_manager_tests::crash::machine::payload_objects;
     eventually("nothing is left", || own(&daemon).is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_cut_off_while_nobody_looked_is_kept_until_its_payload_is_deleted() {
+    let mut daemon = Daemon::start();
+    let mut rpc = daemon.rpc().await;
+    let alone = rpc.put(Tier::Ram, &v1::pattern(1, SIZE)).await.unwrap();
+    let (twin, ..) = on_disk(&mut rpc).await;
+    let promoted = rpc.promote(twin.clone(), Tier::Ram).await.unwrap();
+    daemon.kill();
+    let (only, cache) = (v1::place(&alone).0, v1::place(&promoted).0);
+    resize(&only, 4096);
+    resize(&cache, 4096);
+    daemon.start_again();
+    let mut rpc = daemon.rpc().await;
+    fails(rpc.lease(id_of(&alone)).await, Code::DataLoss, Reason::BytesLost);
+    assert_eq!(fs::metadata(&only).unwrap().len(), 4096, "what is left may be all there is");
+    assert!(!cache.exists(), "of this there is a file");
+    assert_eq!(rpc.get(twin).await.unwrap(), v1::pattern(1, SIZE));
+    rpc.delete(id_of(&alone), false).await.unwrap();
+    eventually("it goes with its payload", || !only.exists());
+}
