@@ -2,7 +2,8 @@
 //!
 //! One command at a time, under the shell's lock, each with the time it happens at. A command either returns what to do
 //! next or a [`Refusal`], and a refusal changes nothing. Work that takes time (making space, copying, syncing) is handed
-//! out as a licence ([`Allocation`], [`Ticket`], [`Retired`](crate::backlog::Retired)) that the shell brings back, done or not, exactly once.
+//! out as a licence ([`Allocation`], [`Ticket`], [`Retired`](crate::backlog::Retired)) that the shell brings back, done
+//! or not, exactly once.
 //!
 //! One file a verb: `allocate` (allocate, commit, abort), `lease`, `transfer` (promote, spill), `evict`, `pin`, `delete`,
 //! `time` (expiry), `list`, `recover`; and `blocks`, the way out of every block.
