@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anstream::ColorChoice;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use payload_manager_client::{PayloadId, Priority, Protection, SpillTarget, Tier};
 
 use crate::exit::CODES;
@@ -21,6 +23,30 @@ pub(crate) struct Cli {
     /// Print JSON for programs, one object a line; errors too, on standard error
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// When to use colours: where a terminal shows them and NO_COLOR is not set, always, or never
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Colors,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Colors {
+    /// Where a terminal shows them
+    Auto,
+    /// Even in a pipe
+    Always,
+    /// Not at all
+    Never,
+}
+
+impl From<Colors> for ColorChoice {
+    fn from(colors: Colors) -> Self {
+        match colors {
+            Colors::Auto => Self::Auto,
+            Colors::Always => Self::Always,
+            Colors::Never => Self::Never,
+        }
+    }
 }
 
 /// Where the daemon is, and how long it may take.
@@ -59,6 +85,23 @@ pub(crate) enum Command {
     Rm(RmArgs),
     /// Show what the daemon holds
     Stats,
+    /// Print the completions of a shell
+    ///
+    /// For bash: payloadctl completions bash > ~/.local/share/bash-completion/completions/payloadctl
+    #[command(verbatim_doc_comment)]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    ///
+    /// To read it at once: payloadctl man | man -l -
+    #[command(verbatim_doc_comment)]
+    Man {
+        /// Write it into this folder, and one page a subcommand beside it
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
 }
 
 /// `put`

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use payload_manager_client::{Code, Error};
 use serde_json::json;
 
+use crate::output::BAD;
+
 /// What a command comes to.
 pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
@@ -96,7 +98,7 @@ impl Failure {
         if json {
             eprintln!("{}", self.object(&text));
         } else {
-            eprintln!("payloadctl: {text}");
+            anstream::eprintln!("{BAD}payloadctl:{BAD:#} {text}");
         }
     }
 

@@ -2,13 +2,16 @@
 
 use std::time::SystemTime;
 
+use anstyle::Style;
 use futures_util::TryStreamExt as _;
-use payload_manager_client::{Client, ListOptions, PayloadId, PayloadInfo, Space, SpillTarget, Stats, Summary};
+use payload_manager_client::{
+    Client, ListOptions, PayloadId, PayloadInfo, PayloadState, Space, SpillTarget, Stats, Summary,
+};
 use serde_json::{Value, json};
 
 use crate::cli::LsArgs;
 use crate::exit::{Each, Failure, Outcome};
-use crate::output::{Output, line, table};
+use crate::output::{BAD, Column, MOVING, Output, heading, line, lines, row, table};
 use crate::words::{distance, place, size, timestamp};
 
 /// Lists payloads, newest first.
@@ -19,35 +22,60 @@ pub(crate) async fn list(client: &Client, output: Output, args: LsArgs) -> Outco
     let limit = args.limit.unwrap_or(u64::MAX);
     let page_size = u32::try_from(limit.clamp(1, 500)).unwrap_or(500);
     let options = ListOptions { tier: args.tier.map(Into::into), page_size };
-    let (mut payloads, mut rows, now) = (client.list(options), Vec::new(), SystemTime::now());
-    let mut seen = 0;
+    let mut payloads = client.list(options);
+    let (mut text, mut seen, now) = (String::new(), 0, SystemTime::now());
+    if !output.json {
+        line(&heading(&COLUMNS))?;
+    }
     while seen < limit
         && let Some(payload) = payloads.try_next().await?
     {
         seen += 1;
-        if output.json {
-            output.object(&summary(&payload))?;
-        } else {
-            rows.push(row(&payload, now));
+        text += &if output.json { summary(&payload).to_string() } else { row(&COLUMNS, &cells(&payload, now)) };
+        text.push('\n');
+        // A page at once: a million lines are not a million writes.
+        if seen % u64::from(page_size) == 0 {
+            lines(&std::mem::take(&mut text))?;
         }
     }
-    if output.json {
-        return Ok(());
-    }
-    line(&table(&["ID", "TIER", "STATE", "SIZE", "AGE", "EXPIRES", "LEASES"], &[3, 4, 5, 6], rows))
+    lines(&text)
 }
 
-fn row(payload: &Summary, now: SystemTime) -> Vec<String> {
+const fn column(name: &'static str, width: usize, number: bool) -> Column {
+    Column { name, width, number }
+}
+
+const COLUMNS: [Column; 7] = [
+    column("ID", 36, false),
+    column("TIER", 6, false),
+    column("STATE", 9, false),
+    column("SIZE", 10, true),
+    column("AGE", 8, true),
+    column("EXPIRES", 11, true),
+    column("LEASES", 6, true),
+];
+
+fn cells(payload: &Summary, now: SystemTime) -> [(String, Style); 7] {
     let expires = payload.expires.map_or_else(|| "-".to_owned(), |at| format!("in {}", distance(at, now)));
-    vec![
-        payload.id.to_string(),
-        payload.tier.to_string(),
-        payload.state.to_string(),
-        size(payload.size),
-        distance(payload.created, now),
-        expires,
-        payload.active_leases.to_string(),
+    let plain = |text: String| (text, Style::new());
+    [
+        plain(payload.id.to_string()),
+        plain(payload.tier.to_string()),
+        (payload.state.to_string(), style(payload.state)),
+        plain(size(payload.size)),
+        plain(distance(payload.created, now)),
+        plain(expires),
+        plain(payload.active_leases.to_string()),
     ]
+}
+
+/// How a state is shown: what rests is plain.
+fn style(state: PayloadState) -> Style {
+    match state {
+        PayloadState::Active | PayloadState::Durable => Style::new(),
+        PayloadState::Allocated | PayloadState::Spilling | PayloadState::Evicting => MOVING,
+        PayloadState::Deleting | PayloadState::Expired | PayloadState::Deleted => BAD,
+    }
 }
 
 fn summary(payload: &Summary) -> Value {

@@ -5,6 +5,7 @@ mod copy;
 mod exit;
 mod get;
 mod look;
+mod manual;
 mod output;
 mod put;
 mod signals;
@@ -13,6 +14,7 @@ mod words;
 
 use std::process::ExitCode;
 
+use anstream::ColorChoice;
 use clap::Parser as _;
 use payload_manager_client::Client;
 
@@ -23,12 +25,22 @@ use crate::output::Output;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let json = cli.json;
-    let outcome = tokio::runtime::Builder::new_current_thread()
+    ColorChoice::from(cli.color).write_global();
+    let outcome = match cli.command {
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { dir } => manual::pages(dir.as_deref()),
+        _ => ask(cli),
+    };
+    exit::end(outcome, json)
+}
+
+/// Does what needs a daemon.
+fn ask(cli: Cli) -> Outcome {
+    tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::io("the program can't start", error))
-        .and_then(|runtime| runtime.block_on(run(cli)));
-    exit::end(outcome, json)
+        .and_then(|runtime| runtime.block_on(run(cli)))
 }
 
 /// Carries the command out, unless a signal comes first: then what it has begun is undone.
@@ -67,5 +79,7 @@ async fn command(command: Command, sources: Vec<put::Source>, client: &Client, o
         Command::Promote(args) => tiering::promote(client, output, args).await,
         Command::Spill(args) => tiering::spill(client, output, args).await,
         Command::Rm(args) => tiering::remove(client, output.json, args).await,
+        // They were done without a daemon.
+        Command::Completions { .. } | Command::Man { .. } => Ok(()),
     }
 }

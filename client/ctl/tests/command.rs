@@ -264,3 +264,64 @@ fn a_signal_ends_a_command_that_waits() {
     assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(143), ""));
     assert!(view.is_valid());
 }
+
+#[test]
+fn a_pipe_gets_no_colours_unless_it_asks_for_them() {
+    let shell = Shell::open();
+    shell.file("in", 10);
+    shell.says(&["put", "in"]);
+    assert!(!shell.says(&["ls"]).contains('\x1b'));
+    assert!(!shell.fails(&["stat", "30313233-3435-3637-3839-616263646566"]).1.contains('\x1b'));
+    let coloured = shell.says(&["ls", "--color", "always"]);
+    assert!(coloured.starts_with('\x1b') && coloured.contains("STATE"), "{coloured}");
+}
+
+#[test]
+fn a_listing_longer_than_a_page_has_one_heading_and_a_line_a_payload() {
+    let shell = Shell::open();
+    shell.file("in", 1);
+    let files = vec!["in"; 501];
+    let ids = shell.says(&[&["put"][..], &files].concat());
+    let listed = shell.says(&["ls"]);
+    let lines: Vec<&str> = listed.lines().collect();
+    assert!(lines[0].starts_with("ID") && lines[0].ends_with("LEASES"), "{}", lines[0]);
+    assert_eq!(lines.len(), 502);
+    // Newest first, and every cell ends where its heading does.
+    assert!(ids.lines().rev().eq(lines[1..].iter().map(|line| &line[..36])));
+    assert!(lines.iter().all(|line| line.len() == lines[0].len()));
+}
+
+#[test]
+fn completions_and_manual_come_from_the_command_line_itself_and_need_no_daemon() {
+    let folder = TempDir::new().unwrap();
+    let alone = |line: &[&str]| {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_payloadctl")).args(line).current_dir(folder.path()).output().unwrap();
+        assert!(output.status.success(), "{line:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let help = alone(&["--help"]);
+    let subcommands: Vec<&str> = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next().filter(|_| !line.starts_with("   ")))
+        .collect();
+    assert!(subcommands.contains(&"put") && subcommands.contains(&"stats"), "{subcommands:?}");
+    let page = alone(&["man"]);
+    assert!(page.contains(".TH payloadctl 1") && page.contains("no such payload"));
+    alone(&["man", "--dir", "man"]);
+    for shell in ["bash", "zsh", "fish"] {
+        let script = alone(&["completions", shell]);
+        for name in &subcommands {
+            assert!(script.contains(name), "{shell} does not know {name}");
+        }
+    }
+    for name in subcommands.iter().filter(|name| **name != "help") {
+        assert!(folder.path().join("man").join(format!("payloadctl-{name}.1")).exists(), "no page for {name}");
+    }
+    fs::write(folder.path().join("completions.bash"), alone(&["completions", "bash"])).unwrap();
+    let checked = Command::new("bash").args(["-n", "completions.bash"]).current_dir(folder.path()).status().unwrap();
+    assert!(checked.success());
+}
