@@ -126,7 +126,7 @@ impl Engine {
         let store = self.tier(tier)?;
         let archive = self.0.archive;
         let now = self.now().wall;
-        let sealed = blocking(move || {
+        let sealed = quickly(tier, facts.size, move || {
             let (id, size) = (facts.id, facts.size);
             let meta = |sum: Checksum| {
                 let row = Ledger::<SharedPages>::committed_row(&facts, Some(sum));
@@ -216,8 +216,10 @@ impl Engine {
         let engine = self.clone();
         self.0.tasks.spawn("free", async move {
             let worker = engine.clone();
-            let freed = blocking(move || Ok(free.into_iter().filter(|block| worker.free_block(block)).collect()));
-            let Ok(freed): Result<Vec<Retired>, Error> = freed.await else { return };
+            let slowest = free.iter().map(|block| block.tier).max().unwrap_or(Tier::Ram);
+            let bytes = free.iter().map(|block| block.size).sum();
+            let work = move || Ok(free.into_iter().filter(|block| worker.free_block(block)).collect());
+            let Ok(freed): Result<Vec<Retired>, Error> = quickly(slowest, bytes, work).await else { return };
             let gone: Vec<Retired> = files.into_iter().filter(|file| freed.contains(file)).collect();
             engine.undoom(&gone).await;
         });
@@ -243,6 +245,19 @@ impl Engine {
         let pass = self.0.gate.pass().await?;
         Ok(self.0.gate.submit(pass, Change::Delete { id, doomed }, how))
     }
+}
+
+/// Up to so many bytes in memory are sealed and freed where the call is: a few system calls, which cost less than the two
+/// changes of thread for them.
+const SMALL: u64 = 64 << 10;
+
+/// Runs what blocks: at once where it is known to be [`SMALL`], else on a thread for that.
+async fn quickly<T: Send + 'static>(
+    tier: Tier,
+    bytes: u64,
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    if tier == Tier::Ram && (1..=SMALL).contains(&bytes) { work() } else { blocking(work).await }
 }
 
 /// What this daemon offers; the rest of the ways to ask are the ledger's to judge.
