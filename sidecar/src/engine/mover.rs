@@ -203,7 +203,7 @@ impl Engine {
         drop(permit);
         let (place, checksum) = match copied {
             Ok(copied) => copied,
-            Err(failure) => return self.give_up(ticket, failure),
+            Err(failure) => return self.give_up(ticket, failure).await,
         };
         failpoint::hit("transfer-finished");
         if let Err(error) = self.write_row(&ticket, checksum).await {
@@ -256,12 +256,10 @@ impl Engine {
 
     /// A copy that came to nothing. If its source is to blame, the source is taken out of the way: another copy serves,
     /// or the bytes are lost, and the payload stays listed.
-    fn give_up(&self, ticket: Ticket, failure: Failure) -> Result<(), Error> {
+    async fn give_up(&self, ticket: Ticket, failure: Failure) -> Result<(), Error> {
         let (id, from, from_place) = (ticket.id(), ticket.from, ticket.from_place);
         let to = ticket.to;
-        let mut ledger = self.ledger();
-        let gone = !ledger.abort_transfer(ticket);
-        if gone && to.is_durable() {
+        if !self.ledger().abort_transfer(ticket) && to.is_durable() {
             self.forget_file(id, to);
         }
         let error = match failure {
@@ -269,8 +267,9 @@ impl Engine {
             Failure::Source(error) => error,
         };
         tracing::error!(payload = %id, tier = %from, %error, "a copy is bad or gone and is set aside");
-        let blocks = ledger.lose_copy(id, from);
-        drop(ledger);
+        // Its record may still be all that says that it was committed.
+        self.write_down(id).await?;
+        let blocks = self.ledger().lose_copy(id, from);
         let engine = self.clone();
         self.0.tasks.spawn_blocking("set-aside", move || {
             let aside = engine.tier(from).and_then(|store| Ok(store.set_aside(id, from_place)?));
@@ -281,6 +280,17 @@ impl Engine {
         });
         // Another copy may serve: the caller asks the ledger again.
         if self.ledger().descriptor(id, self.now()).is_ok_and(|d| d.placement.is_some()) { Ok(()) } else { Err(error) }
+    }
+
+    /// Sees to it that a payload's row outlives this process.
+    async fn write_down(&self, id: PayloadId) -> Result<(), Error> {
+        let pass = self.0.gate.pass().await?;
+        let pending = {
+            let ledger = self.ledger();
+            let Ok(found) = ledger.descriptor(id, self.now()) else { return Ok(()) };
+            self.0.gate.submit(pass, put(found.facts), Durability::Committed)
+        };
+        pending.done().await.map(|_| ())
     }
 
     /// A copy that was written but can't be used.
