@@ -1,6 +1,5 @@
 //! Where things lie below the root, and the folders they lie in.
 
-use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -22,12 +21,10 @@ pub(super) const BIN: &str = ".bin";
 /// Ends the name of what lies beside them.
 pub(super) const META: &str = ".meta.json";
 
-/// The root, its shards made as they are needed.
+/// The root and its shards.
 #[derive(Debug)]
 pub(super) struct Folder {
     root: PathBuf,
-    /// Shards whose own names are known to be on the disk.
-    synced: Mutex<BTreeSet<u8>>,
     /// Held while something is moved aside, so that two moves do not choose one name.
     pub(super) moving: Mutex<()>,
 }
@@ -44,7 +41,21 @@ impl Folder {
         File::create(&probe)
             .and_then(|_| fs::remove_file(&probe))
             .map_err(|e| fail::io(Tier::Disk, doing("can't be written to; is it read-only?"), e))?;
-        Ok(Self { root, synced: Mutex::default(), moving: Mutex::default() })
+        let folder = Self { root, moving: Mutex::default() };
+        folder.make_shards()?;
+        Ok(folder)
+    }
+
+    /// Makes all shards whose names must survive power loss before any file in them counts, so that no copy has to wait
+    /// for that.
+    fn make_shards(&self) -> Result<(), TierError> {
+        for number in u8::MIN..=u8::MAX {
+            let shard = self.root.join(format!("{number:02x}"));
+            make(&shard, false)
+                .map_err(|e| fail::io(Tier::Disk, format!("making the folder {}", shard.display()), e))?;
+        }
+        // Also those that were there: nobody knows whether the one who made them came to do this.
+        sync_folder(&self.root)
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -72,12 +83,14 @@ impl Folder {
         self.root.join(shard_name(id))
     }
 
-    /// Creates a file in a shard, making the shard if need be and replacing what a crash left under the name.
+    /// Creates a file in a shard, making the shard again if somebody took it away, and replacing what a crash left under
+    /// the name.
     pub(super) fn create(&self, path: &Path, options: &OpenOptions, direct: bool) -> Result<(File, bool), TierError> {
         let made = match file::open(path, options, direct) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => path
                 .parent()
                 .map_or(Ok(()), |shard| make(shard, false))
+                .and_then(|()| File::open(&self.root)?.sync_all())
                 .and_then(|()| file::open(path, options, direct)),
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
                 fs::remove_file(path).and_then(|()| file::open(path, options, direct))
@@ -88,15 +101,9 @@ impl Folder {
         made.map_err(|e| fail::write(Tier::Disk, doing, 0, e))
     }
 
-    /// Makes the names in the shard of `id` survive power loss, and once in this process's life the shard's own.
+    /// Makes the names in the shard of `id` survive power loss.
     pub(super) fn sync_shard(&self, id: PayloadId) -> Result<(), TierError> {
-        sync_folder(&self.shard(id))?;
-        let number = shard_number(id);
-        if !self.synced.lock().contains(&number) {
-            sync_folder(&self.root)?;
-            self.synced.lock().insert(number);
-        }
-        Ok(())
+        sync_folder(&self.shard(id))
     }
 
     /// As [`Self::sync_shard`]; no shard has no names to lose.
