@@ -10,10 +10,11 @@ use super::{Chunk, Job, Watch, checksum, length};
 use crate::{AlignedBuffer, Sink, Source, TierError};
 
 /// How many buffers go round.
-pub(super) const BUFFERS: usize = 3;
+pub(super) const BUFFERS: usize = 4;
 
-/// How many bytes a buffer holds.
-pub(super) const CHUNK: u64 = 4 << 20;
+/// How many bytes a buffer holds: few enough that they are still in the cache when they are hashed and written, and that
+/// the first write begins at once.
+pub(super) const CHUNK: u64 = 1 << 20;
 
 /// A buffer on its way to the writer.
 type Filled = (Chunk, AlignedBuffer);
