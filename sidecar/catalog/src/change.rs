@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use payload_manager_core::facts::Facts;
+use payload_manager_core::facts::{Facts, Pin};
 use payload_manager_types::{BlockName, NewEntry, PayloadId, Retention, StreamName, Tier, UnixMillis};
 
 use crate::lineage::Edge;
@@ -119,6 +119,14 @@ pub enum Change {
         /// From what.
         edges: Vec<Edge>,
     },
+    /// Says in a payload's row how long it is pinned, and leaves the rest of the row alone: a transfer under way may have
+    /// written there what its payload does not show yet. Refused: [`Refusal::NoSuchPayload`].
+    SetPin {
+        /// Whose row.
+        id: PayloadId,
+        /// How long; `None`: not at all.
+        pin: Option<Pin>,
+    },
     /// Counts a start of the daemon: [`Outcome::Start`].
     CountStart,
 }
@@ -146,6 +154,7 @@ impl Change {
             | Self::CreateStream { .. }
             | Self::DeleteStream { .. }
             | Self::Trim { .. }
+            | Self::SetPin { .. }
             | Self::CountStart => 64,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use payload_manager_core::facts::Facts;
+use payload_manager_core::facts::{Facts, Pin};
 use payload_manager_types::{InstanceId, Retention, Tier, UnixMillis};
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -81,7 +81,7 @@ fn any_change_of_a_row() -> impl Strategy<Value = Change> {
     ]
 }
 
-/// Something that is said about one of the same few payloads.
+/// Something that is said about one of the same few payloads, or that pins it.
 fn any_saying() -> impl Strategy<Value = Change> {
     let text = prop::sample::select(vec!["", "a", "b"]);
     let mode = prop::sample::select(vec![MetadataMode::Replace, MetadataMode::Merge]);
@@ -89,6 +89,7 @@ fn any_saying() -> impl Strategy<Value = Change> {
         2 => (0..3u64, text.clone(), text.clone(), mode)
             .prop_map(|(n, data, schema, mode)| set(n, metadata(data.as_bytes(), schema), mode)),
         1 => (0..3u64, text, 0..9u64).prop_map(|(n, what, at)| add_event(n, event(what), at)),
+        1 => (0..3u64, prop::option::of(Just(Pin::UntilUnpinned))).prop_map(|(n, pin)| Change::SetPin { id: id(n), pin }),
         3 => (0..3u64, prop::collection::vec(0..4u64, 0..4))
             .prop_map(|(n, parents)| lineage(n, parents.into_iter().map(edge).collect())),
     ]

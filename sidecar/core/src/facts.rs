@@ -35,6 +35,17 @@ pub enum Pin {
     Until(UnixMillis),
 }
 
+impl Pin {
+    /// Whether it has not run out.
+    #[must_use]
+    pub fn holds(self, now: UnixMillis) -> bool {
+        match self {
+            Self::UntilUnpinned => true,
+            Self::Until(end) => now < end,
+        }
+    }
+}
+
 /// What a producer says about a payload for those who find it later; it reaches the archive metadata.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Labels {

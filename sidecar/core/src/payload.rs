@@ -5,7 +5,7 @@ use payload_manager_types::{
 };
 
 use crate::board::{BlockRecord, Face, RecordIndex};
-use crate::facts::{Facts, Phase, Pin};
+use crate::facts::{Facts, Phase};
 
 /// One copy: where it is and the name of its block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,11 +154,7 @@ impl Payload {
     /// Whether a pin holds now.
     #[must_use]
     pub fn is_pinned(&self, now: UnixMillis) -> bool {
-        match self.facts.pin {
-            None => false,
-            Some(Pin::UntilUnpinned) => true,
-            Some(Pin::Until(end)) => now < end,
-        }
+        self.facts.pin.is_some_and(|pin| pin.holds(now))
     }
 
     /// Whether its time is over.

@@ -32,6 +32,24 @@ pub enum Refusal {
         /// Milliseconds asked for.
         ttl_ms: u64,
     },
+    /// A pin that ends beyond the year 9999.
+    #[error("payload {id}: a pin of {duration_ms} ms ends beyond the year 9999; use 0 to pin it until it is unpinned")]
+    PinTooLong {
+        /// Which.
+        id: PayloadId,
+        /// Milliseconds asked for.
+        duration_ms: u64,
+    },
+    /// Nothing that a client has uploaded to a bucket.
+    #[error(
+        "payload {id}: allocated in {tier}, not in OBJECT, so there is nothing to import; write to its location and call CommitPayload"
+    )]
+    NothingToImport {
+        /// Which.
+        id: PayloadId,
+        /// Where it was allocated.
+        tier: Tier,
+    },
     /// Sealed memory is handed over as a file descriptor, which gRPC can't carry.
     #[error("protection SEALED passes a file descriptor and needs a session; use SHARED or STRICT over plain gRPC")]
     SealedNeedsSession,

@@ -58,6 +58,20 @@ pub enum Error {
         /// The next to be written.
         next: u64,
     },
+    /// An edge that would make a payload its own ancestor.
+    #[error("payload {child}: {via} was made from it, so it can't have been made from {via}; leave that parent out")]
+    LineageCycle {
+        /// Which.
+        child: PayloadId,
+        /// The parent that the edge would lead to.
+        via: PayloadId,
+    },
+    /// More ancestors or descendants than one answer may hold.
+    #[error("payload {id}: its lineage is larger than one answer may be (3 MiB); ask for fewer steps with max_depth")]
+    LineageTooLarge {
+        /// Whose.
+        id: PayloadId,
+    },
     /// A lease outlasted the wait for the memory under it.
     #[error("payload {id}: spilled, but a lease still keeps the memory of its {tier} copy")]
     StillLeased {

@@ -58,6 +58,18 @@ impl Gate {
         permit.map(|permit| Pass { _permit: permit }).map_err(|_| Error::ShuttingDown)
     }
 
+    /// Waits for leave to submit two changes, one right after the other. Both at once: who held one while waiting for
+    /// the other could wait for somebody who does the same.
+    ///
+    /// # Errors
+    /// [`Error::ShuttingDown`].
+    pub async fn two_passes(&self) -> Result<(Pass, Pass), Error> {
+        let permits = Arc::clone(&self.permits).acquire_many_owned(2).await;
+        let mut both = permits.map_err(|_| Error::ShuttingDown)?;
+        let one = both.split(1).ok_or_else(|| Error::Bug("two permits can't be parted".into()))?;
+        Ok((Pass { _permit: one }, Pass { _permit: both }))
+    }
+
     /// Submits a change; memory only, so it may be done under the ledger's lock.
     pub fn submit(&self, pass: Pass, change: Change, durability: Durability) -> Pending {
         let (sender, receiver) = oneshot::channel();

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! `write` is a payload's way in and out, `read` its leases and listings, `mover` its way between tiers, `room` who goes
-//! when one is full, `reaper` what time does to it, `streams` the logs that name it, `recovery` what start-up makes of
+//! when one is full, `pin` who does not, `reaper` what time does to it, `metadata` and `lineage` what is said about it, `streams` the logs that name it, `recovery` what start-up makes of
 //! what it finds.
 //!
 //! What changes state runs as a task of the engine's own ([`Engine::detached`]): a caller who hangs up in the middle
@@ -17,7 +17,10 @@
 pub mod board;
 pub mod error;
 pub mod gate;
+mod lineage;
+mod metadata;
 mod mover;
+mod pin;
 mod read;
 mod reaper;
 pub mod recovery;
@@ -30,6 +33,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
+use payload_manager_catalog::{Reader, StoreError};
 use payload_manager_core::Ledger;
 use payload_manager_core::backlog::Retired;
 use payload_manager_core::ledger::{Now, Stats};
@@ -69,6 +73,9 @@ pub struct Parts {
     pub allocation_timeout_ms: u64,
 }
 
+/// Reads of the catalog at once that may take long. More would take the threads that copies and commits need.
+const CATALOG_READS: usize = 8;
+
 /// The engine. Clones speak of the same one.
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
@@ -95,6 +102,8 @@ struct Inner {
     /// Ends copies that are under way.
     hurry: CancellationToken,
     streams: streams::Streams,
+    /// Leave to read much of the catalog: as many at once as it keeps readers for.
+    catalog_reads: Semaphore,
 }
 
 impl Engine {
@@ -119,6 +128,7 @@ impl Engine {
             running: Mutex::default(),
             hurry: CancellationToken::new(),
             streams,
+            catalog_reads: Semaphore::new(CATALOG_READS),
         })))
     }
 
@@ -185,6 +195,16 @@ impl Engine {
         // A caller who hung up does not want the answer.
         self.0.tasks.spawn(name, async move { drop(sender.send(work.await)) });
         receiver.await.unwrap_or(Err(Error::ShuttingDown))
+    }
+
+    /// Reads the catalog on a thread that may block, after everything that was answered before.
+    async fn read_catalog<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Error> {
+        let _leave = self.0.catalog_reads.acquire().await.map_err(|_| Error::ShuttingDown)?;
+        let catalog = Arc::clone(self.0.gate.catalog());
+        blocking(move || Ok(catalog.read(read)?)).await
     }
 
     /// Frees blocks that nobody names, and says so when it is done. Nobody waits for it.

@@ -63,12 +63,16 @@ impl Engine {
         Ok(self.ledger().descriptor(id, self.now())?)
     }
 
-    /// What a payload is now, with its leases.
+    /// What a payload is now, with its leases. A pin that has run out is not shown.
     ///
     /// # Errors
     /// [`Refusal::NotFound`].
     pub fn summary(&self, id: PayloadId) -> Result<Summary, Error> {
-        Ok(self.ledger().summary(id, self.now())?)
+        let now = self.now();
+        let mut summary = self.ledger().summary(id, now)?;
+        let pin = &mut summary.descriptor.facts.pin;
+        *pin = pin.filter(|pin| pin.holds(now.wall));
+        Ok(summary)
     }
 
     /// A page of the listing.

@@ -19,7 +19,7 @@ use tokio_stream::Empty;
 use tonic::{Request, Response, Status};
 
 use super::status::{failed, invalid, not_built};
-use super::{Service, wire};
+use super::{Service, lineage, metadata, wire};
 use crate::engine::{NewPayload, Spilled, Wait};
 
 #[tonic::async_trait]
@@ -114,59 +114,68 @@ impl PayloadCatalogService for Service {
         Ok(Response::new(SpillResponse { results: wire::within_limit(echoed.collect()) }))
     }
 
-    async fn prefetch(&self, _: Request<PrefetchRequest>) -> Result<Response<()>, Status> {
-        Err(not_built("Prefetch"))
+    async fn prefetch(&self, request: Request<PrefetchRequest>) -> Result<Response<()>, Status> {
+        let asked = Promote::try_from(request.into_inner()).map_err(invalid)?;
+        self.engine.check_promote(asked.id, asked.target).map_err(failed)?;
+        self.engine.promote_later(asked.id, asked.target);
+        Ok(Response::new(()))
     }
 
-    async fn pin(&self, _: Request<PinRequest>) -> Result<Response<()>, Status> {
-        Err(not_built("Pin"))
+    async fn pin(&self, request: Request<PinRequest>) -> Result<Response<()>, Status> {
+        let asked = convert::Pin::try_from(request.into_inner()).map_err(invalid)?;
+        self.engine.pin(asked.id, asked.duration_ms).await.map_err(failed)?;
+        Ok(Response::new(()))
     }
 
-    async fn unpin(&self, _: Request<UnpinRequest>) -> Result<Response<()>, Status> {
-        Err(not_built("Unpin"))
+    async fn unpin(&self, request: Request<UnpinRequest>) -> Result<Response<()>, Status> {
+        let id = PayloadId::try_from(request.into_inner()).map_err(invalid)?;
+        self.engine.unpin(id).await.map_err(failed)?;
+        Ok(Response::new(()))
     }
 
     async fn import_payload(
         &self,
-        _: Request<ImportPayloadRequest>,
+        request: Request<ImportPayloadRequest>,
     ) -> Result<Response<ImportPayloadResponse>, Status> {
-        Err(not_built("ImportPayload"))
+        let asked = convert::Import::try_from(request.into_inner()).map_err(invalid)?;
+        self.engine.import(asked.id).map_err(failed)?;
+        Ok(Response::new(ImportPayloadResponse {}))
     }
 
-    async fn add_lineage(&self, _: Request<AddLineageRequest>) -> Result<Response<()>, Status> {
-        Err(not_built("AddLineage"))
+    async fn add_lineage(&self, request: Request<AddLineageRequest>) -> Result<Response<()>, Status> {
+        lineage::add(&self.engine, request.into_inner()).await.map(Response::new)
     }
 
-    async fn get_lineage(&self, _: Request<GetLineageRequest>) -> Result<Response<GetLineageResponse>, Status> {
-        Err(not_built("GetLineage"))
+    async fn get_lineage(&self, request: Request<GetLineageRequest>) -> Result<Response<GetLineageResponse>, Status> {
+        lineage::get(&self.engine, request.into_inner()).await.map(Response::new)
     }
 
     async fn update_payload_metadata(
         &self,
-        _: Request<UpdatePayloadMetadataRequest>,
+        request: Request<UpdatePayloadMetadataRequest>,
     ) -> Result<Response<UpdatePayloadMetadataResponse>, Status> {
-        Err(not_built("UpdatePayloadMetadata"))
+        metadata::update(&self.engine, request.into_inner()).await.map(Response::new)
     }
 
     async fn append_payload_metadata_event(
         &self,
-        _: Request<AppendPayloadMetadataEventRequest>,
+        request: Request<AppendPayloadMetadataEventRequest>,
     ) -> Result<Response<AppendPayloadMetadataEventResponse>, Status> {
-        Err(not_built("AppendPayloadMetadataEvent"))
+        metadata::append_event(&self.engine, request.into_inner()).await.map(Response::new)
     }
 
     async fn get_payload_metadata(
         &self,
-        _: Request<GetPayloadMetadataRequest>,
+        request: Request<GetPayloadMetadataRequest>,
     ) -> Result<Response<GetPayloadMetadataResponse>, Status> {
-        Err(not_built("GetPayloadMetadata"))
+        metadata::get(&self.engine, request.into_inner()).await.map(Response::new)
     }
 
     async fn list_payload_metadata_events(
         &self,
-        _: Request<ListPayloadMetadataEventsRequest>,
+        request: Request<ListPayloadMetadataEventsRequest>,
     ) -> Result<Response<ListPayloadMetadataEventsResponse>, Status> {
-        Err(not_built("ListPayloadMetadataEvents"))
+        metadata::events(&self.engine, request.into_inner()).await.map(Response::new)
     }
 
     type WatchPayloadsStream = Empty<Result<WatchPayloadsResponse, Status>>;

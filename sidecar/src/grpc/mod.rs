@@ -7,6 +7,8 @@ mod calls;
 mod catalog;
 mod data;
 mod deadline;
+mod lineage;
+mod metadata;
 mod peers;
 pub(crate) mod serve;
 mod status;

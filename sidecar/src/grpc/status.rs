@@ -83,6 +83,12 @@ fn judge(error: &Error) -> (Code, Reason, Facts) {
             ];
             (Code::OutOfRange, reason, facts)
         }
+        Error::LineageCycle { child, via } => {
+            let mut facts = about(child);
+            facts.push(("parent", via.to_string()));
+            (Code::FailedPrecondition, Reason::LineageCycle, facts)
+        }
+        Error::LineageTooLarge { id } => (Code::ResourceExhausted, Reason::AnswerTooLarge, about(id)),
         Error::StillLeased { id, tier } => {
             let mut facts = about(id);
             facts.push(("tier", tier.to_string()));
@@ -107,6 +113,12 @@ fn refused(refusal: &Refusal) -> (Code, Reason, Facts) {
             (Code::InvalidArgument, Reason::SizeLimit, facts)
         }
         Refusal::TimeTooLate { .. } => (Code::InvalidArgument, Reason::TimeTooLate, Vec::new()),
+        Refusal::PinTooLong { id, .. } => (Code::InvalidArgument, Reason::TimeTooLate, about(id)),
+        Refusal::NothingToImport { id, tier } => {
+            let mut facts = about(id);
+            facts.push(("tier", tier.to_string()));
+            (wrong_state, Reason::ImportMismatch, facts)
+        }
         Refusal::SealedNeedsSession => (wrong_state, Reason::SealedNeedsSession, Vec::new()),
         Refusal::ProtectionNotOffered { tier, .. } => {
             (wrong_state, Reason::ProtectionNotOffered, vec![("tier", tier.to_string())])

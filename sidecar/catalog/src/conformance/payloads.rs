@@ -1,15 +1,16 @@
 //! Rows and files to be removed.
 
 use payload_manager_core::facts::{Facts, Phase, Pin};
-use payload_manager_types::{Protection, Tier, TierSet};
+use payload_manager_types::{Protection, Tier, TierSet, UnixMillis};
 
 use super::samples::{doomed, facts, id, put, strange_facts};
 use super::{Case, Subject, apply, content, done, payloads, sure};
-use crate::change::{Change, Outcome};
+use crate::change::{Change, Outcome, Refusal};
 
 pub(super) const CASES: &[Case] = &[
     ("a row reads back as it was written", a_row_reads_back_as_it_was_written),
     ("a row is replaced whole", a_row_is_replaced_whole),
+    ("a pin changes nothing else of a row", a_pin_changes_nothing_else_of_a_row),
     ("a deleted row is gone and its files are doomed", a_deleted_row_is_gone_and_its_files_are_doomed),
     ("a doomed file is remembered until it is gone", a_doomed_file_is_remembered_until_it_is_gone),
     ("a batch is applied in order", a_batch_is_applied_in_order),
@@ -36,6 +37,22 @@ fn a_row_is_replaced_whole(subject: &dyn Subject) {
         done(&mut *store, &[put(facts(2)), put(row.clone())]);
         assert_eq!(content(&*store).payloads, [row, facts(2)]);
     }
+}
+
+fn a_pin_changes_nothing_else_of_a_row(subject: &dyn Subject) {
+    let mut store = subject.open();
+    done(&mut *store, &[put(facts(1)), put(strange_facts(2))]);
+    for pin in [Some(Pin::UntilUnpinned), Some(Pin::Until(UnixMillis(u64::MAX))), None] {
+        done(&mut *store, &[set_pin(2, pin)]);
+        assert_eq!(content(&*store).payloads, [facts(1), Facts { pin, ..strange_facts(2) }]);
+    }
+    let nobody = Outcome::Refused(Refusal::NoSuchPayload);
+    assert_eq!(apply(&mut *store, &[set_pin(3, None), set_pin(1, Some(Pin::UntilUnpinned))]), [nobody, Outcome::Done]);
+    assert_eq!(content(&*store).payloads.len(), 2, "a pin makes no row");
+}
+
+fn set_pin(n: u64, pin: Option<Pin>) -> Change {
+    Change::SetPin { id: id(n), pin }
 }
 
 fn a_deleted_row_is_gone_and_its_files_are_doomed(subject: &dyn Subject) {

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use payload_manager_core::facts::Facts;
 use payload_manager_types::{InstanceId, PayloadId, StreamEntry, StreamName, Tier};
 
-use crate::change::{Change, DoomedFile, Outcome};
+use crate::change::{Change, DoomedFile, Outcome, Refusal};
 use crate::lineage::{Lineage, LineageQuery};
 use crate::metadata::{MetadataEvent, MetadataRecord};
 use crate::page::{Filling, Limit, Page};
@@ -160,6 +160,10 @@ impl State {
             Change::SetMetadata { id, update, at } => return self.set_metadata(*id, update, *at),
             Change::AppendMetadataEvent { id, event, at } => return self.add_event(*id, event, *at),
             Change::AddLineage { child, edges } => return self.add_lineage(*child, edges),
+            Change::SetPin { id, pin } => match self.payloads.get_mut(id) {
+                Some(facts) => facts.pin = *pin,
+                None => return Outcome::Refused(Refusal::NoSuchPayload),
+            },
             Change::CountStart => {
                 self.starts += 1;
                 return Outcome::Start(self.starts);

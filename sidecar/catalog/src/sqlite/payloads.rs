@@ -6,6 +6,7 @@ use rusqlite::{Connection, Result, Row, params};
 
 use super::rows;
 use super::value::{known, number, optional, read_tags, stored, tags, tier};
+use crate::change::{Outcome, Refusal};
 
 /// Every column of the row is given: a row is replaced whole. Not `INSERT OR REPLACE`, which would take away first what
 /// refers to the row.
@@ -21,17 +22,15 @@ const PAYLOADS: &str = "SELECT id, size, phase, version, preferred, copies, crea
 
 const DELETE: &str = "DELETE FROM payloads WHERE id = ?1";
 
+const PIN: &str = "UPDATE payloads SET pinned = ?2, pin_until = ?3 WHERE id = ?1";
+
 const EXISTS: &str = "SELECT 1 FROM payloads WHERE id = ?1";
 
 /// The statements that must find what they look for without looking through everything.
 #[cfg(test)]
-pub(super) const SEARCHES: &[&str] = &[DELETE, EXISTS];
+pub(super) const SEARCHES: &[&str] = &[DELETE, PIN, EXISTS];
 
 pub(super) fn put(connection: &Connection, facts: &Facts) -> Result<()> {
-    let pin_until = facts.pin.and_then(|pin| match pin {
-        Pin::UntilUnpinned => None,
-        Pin::Until(time) => Some(stored(time.0)),
-    });
     let row = params![
         facts.id.as_bytes(),
         stored(facts.size),
@@ -47,12 +46,26 @@ pub(super) fn put(connection: &Connection, facts: &Facts) -> Result<()> {
         facts.protection as u8,
         facts.checksum.as_ref().map(|sum| &sum.0),
         facts.pin.is_some(),
-        pin_until,
+        pin_until(facts.pin),
         facts.labels.dataset,
         facts.labels.producer,
         tags(&facts.labels.tags)?,
     ];
     connection.prepare_cached(PUT)?.execute(row).map(drop)
+}
+
+fn pin_until(pin: Option<Pin>) -> Option<i64> {
+    match pin {
+        Some(Pin::Until(time)) => Some(stored(time.0)),
+        Some(Pin::UntilUnpinned) | None => None,
+    }
+}
+
+/// Changes how long a row is pinned, and nothing else of it.
+pub(super) fn pin(connection: &Connection, id: PayloadId, pin: Option<Pin>) -> Result<Outcome> {
+    let row = params![id.as_bytes(), pin.is_some(), pin_until(pin)];
+    let changed = connection.prepare_cached(PIN)?.execute(row)?;
+    Ok(if changed == 0 { Outcome::Refused(Refusal::NoSuchPayload) } else { Outcome::Done })
 }
 
 /// What refers to the row goes with it.

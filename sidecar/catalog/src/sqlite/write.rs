@@ -29,6 +29,7 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> Result<Outcome>
         Change::SetMetadata { id, update, at } => return metadata::set(connection, *id, update, *at),
         Change::AppendMetadataEvent { id, event, at } => return metadata::add_event(connection, *id, event, *at),
         Change::AddLineage { child, edges } => return lineage::add(connection, *child, edges),
+        Change::SetPin { id, pin } => return payloads::pin(connection, *id, *pin),
         Change::CountStart => return count_start(connection),
     }
     Ok(Outcome::Done)

@@ -86,7 +86,8 @@ impl Settled {
             }
             Change::SetMetadata { id, .. }
             | Change::AppendMetadataEvent { id, .. }
-            | Change::AddLineage { child: id, .. } => {
+            | Change::AddLineage { child: id, .. }
+            | Change::SetPin { id, .. } => {
                 self.rows.remove(id);
                 Left::Whole
             }

@@ -20,6 +20,7 @@ use tonic::Code;
 use super::REACHES;
 use super::row::{Expect, Row};
 use super::world::{Given, STREAM, World};
+use super::{lineage, metadata, pin};
 
 pub(super) fn rows() -> Vec<Row> {
     let contract = Contract::load();
@@ -53,7 +54,7 @@ fn spoil(call: &'static str, spoilt: Spoilt) -> Row {
 }
 
 /// Makes a good request.
-type Good = fn(&World) -> Vec<u8>;
+pub(super) type Good = fn(&World) -> Vec<u8>;
 
 /// A request that would go well.
 fn good_one(call: &str) -> (Given, Good) {
@@ -97,6 +98,11 @@ fn good_one(call: &str) -> (Given, Good) {
         }
         "Subscribe" => {
             (Given::Stream, |_| SubscribeRequest { stream: Some(stream(STREAM)), ..Default::default() }.encode_to_vec())
+        }
+        "Prefetch" | "Pin" | "Unpin" | "ImportPayload" => pin::good_one(call),
+        "AddLineage" | "GetLineage" => lineage::good_one(call),
+        "UpdatePayloadMetadata" | "AppendPayloadMetadataEvent" | "GetPayloadMetadata" | "ListPayloadMetadataEvents" => {
+            metadata::good_one(call)
         }
         // Without a field that must be there.
         _ => (Given::Active, |_| Vec::new()),

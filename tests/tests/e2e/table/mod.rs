@@ -6,7 +6,10 @@
 
 mod lease;
 mod life;
+mod lineage;
 mod malformed;
+mod metadata;
+mod pin;
 mod row;
 mod spill;
 mod stream;
@@ -24,7 +27,7 @@ use world::World;
 
 /// The calls of this version, and every code that each can answer. Left out are those that any call can answer and that
 /// need a daemon of their own: PERMISSION_DENIED and UNAVAILABLE.
-const REACHES: [(&str, &[Code]); 17] = [
+const REACHES: [(&str, &[Code]); 27] = [
     ("AllocatePayload", &[Code::Ok, Code::InvalidArgument, Code::FailedPrecondition, Code::ResourceExhausted]),
     ("CommitPayload", &[Code::Ok, Code::InvalidArgument, Code::NotFound, Code::FailedPrecondition]),
     ("Delete", &[Code::Ok, Code::InvalidArgument, Code::NotFound, Code::Aborted]),
@@ -54,6 +57,17 @@ const REACHES: [(&str, &[Code]); 17] = [
             Code::DeadlineExceeded,
         ],
     ),
+    ("Prefetch", &[Code::Ok, Code::InvalidArgument, Code::NotFound, Code::FailedPrecondition, Code::DataLoss]),
+    ("Pin", &[Code::Ok, Code::InvalidArgument, Code::NotFound, Code::FailedPrecondition]),
+    ("Unpin", &[Code::Ok, Code::InvalidArgument]),
+    // There is no OBJECT tier yet, so nothing that could be imported.
+    ("ImportPayload", &[Code::InvalidArgument, Code::NotFound, Code::FailedPrecondition]),
+    ("UpdatePayloadMetadata", &[Code::Ok, Code::InvalidArgument, Code::NotFound]),
+    ("AppendPayloadMetadataEvent", &[Code::Ok, Code::InvalidArgument, Code::NotFound]),
+    ("GetPayloadMetadata", &[Code::Ok, Code::InvalidArgument, Code::NotFound]),
+    ("ListPayloadMetadataEvents", &[Code::Ok, Code::InvalidArgument, Code::NotFound]),
+    ("AddLineage", &[Code::Ok, Code::InvalidArgument, Code::NotFound, Code::FailedPrecondition]),
+    ("GetLineage", &[Code::Ok, Code::InvalidArgument, Code::ResourceExhausted]),
     ("ResolveSnapshot", &[Code::Ok, Code::InvalidArgument, Code::NotFound]),
     (
         "AcquireReadLease",
@@ -78,7 +92,8 @@ const REACHES: [(&str, &[Code]); 17] = [
 
 fn table() -> Vec<Row> {
     let written = [life::rows(), tiering::rows(), spill::rows(), lease::rows(), stream::rows()];
-    written.into_iter().flatten().chain(malformed::rows()).collect()
+    let said = [pin::rows(), metadata::rows(), lineage::rows()];
+    written.into_iter().chain(said).flatten().chain(malformed::rows()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ use super::world::{Given, World};
 const CALL: &str = "Spill";
 const WRONG_STATE: Code = Code::FailedPrecondition;
 
-fn to(tier: Tier) -> impl Fn(&World) -> SpillRequest + Copy {
+pub(super) fn to(tier: Tier) -> impl Fn(&World) -> SpillRequest + Copy {
     move |world| SpillRequest { ids: vec![world.subject.clone()], target_tier: tier as i32, ..Default::default() }
 }
 

@@ -53,6 +53,14 @@ pub(super) enum Given {
     NoMorePayloads,
     /// Active, and no room for another lease.
     NoMoreLeases,
+    /// Active, and pinned.
+    Pinned,
+    /// Active, with metadata and three events.
+    Told,
+    /// Active, and made from the world's `other`.
+    Descended,
+    /// Active, and made from much that takes many words.
+    TooMuchLineage,
     /// Active, three times in the stream.
     Stream,
     /// Active, three times in the stream, which keeps one.
@@ -74,7 +82,7 @@ pub(super) struct World {
     pub(super) subject: PayloadId,
     /// What it was before the call.
     pub(super) before: PayloadDescriptor,
-    /// A payload that is not committed, where there is a stream.
+    /// A payload that is not committed, where there is a stream or an origin.
     pub(super) other: PayloadId,
     /// A lease on it, if there is one.
     pub(super) lease: LeaseId,
@@ -214,6 +222,10 @@ impl World {
                     self.leases.push(lease);
                 }
             }
+            Given::Pinned => self.pin().await,
+            Given::Told => self.tell().await,
+            Given::Descended => self.descend().await,
+            Given::TooMuchLineage => self.descend_from_much().await,
             Given::Stream => self.fill_stream(0).await,
             Given::CutStream => self.fill_stream(1).await,
             _ => {}
@@ -262,9 +274,10 @@ impl World {
         let subject = self.rpc.catalog.get_payload(subject).await.map(|answer| answer.into_inner());
         let read = ReadRequest { stream: Some(stream(STREAM)), ..Default::default() };
         let read = self.rpc.stream.read(read).await.map(|answer| answer.into_inner());
+        let said = self.said().await;
         let (listed, stats) = (self.rpc.list().await.unwrap(), self.rpc.stats().await.unwrap());
         let (subject, read) = (subject.map_err(|e| e.code()), read.map_err(|e| e.code()));
-        format!("{subject:?} {read:?} {listed:?} {stats:?} {:?}", self.daemon.disk_files())
+        format!("{subject:?} {said} {read:?} {listed:?} {stats:?} {:?}", self.daemon.disk_files())
     }
 
     fn keep_lease(&mut self, row: &Row, answer: &Answer) {

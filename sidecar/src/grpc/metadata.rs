@@ -1,0 +1,115 @@
+//! What users say about payloads, as messages: metadata, and the pages of its history.
+
+use payload_manager_api::catalog::v1::{
+    AppendPayloadMetadataEventRequest, AppendPayloadMetadataEventResponse, GetPayloadMetadataRequest,
+    GetPayloadMetadataResponse, ListPayloadMetadataEventsRequest, ListPayloadMetadataEventsResponse, PayloadMetadata,
+    PayloadMetadataEvent, UpdatePayloadMetadataRequest, UpdatePayloadMetadataResponse,
+};
+use payload_manager_api::convert::{self, AppendMetadataEvent, ListMetadataEvents, UpdateMetadata};
+use payload_manager_catalog::{Limit, Metadata, MetadataEvent, MetadataMode, MetadataUpdate, NewMetadataEvent};
+use payload_manager_types::PayloadId;
+use tonic::Status;
+
+use super::status::{bad_page_token, failed, invalid};
+use super::wire::ANSWER_LIMIT;
+use crate::engine::Engine;
+
+pub(super) async fn update(
+    engine: &Engine,
+    request: UpdatePayloadMetadataRequest,
+) -> Result<UpdatePayloadMetadataResponse, Status> {
+    let UpdateMetadata { id, replace, metadata, actor, reason } = request.try_into().map_err(invalid)?;
+    let mode = if replace { MetadataMode::Replace } else { MetadataMode::Merge };
+    let update = MetadataUpdate { metadata: said(metadata), mode, actor, reason };
+    let stored = engine.set_metadata(id, update).await.map_err(failed)?;
+    Ok(UpdatePayloadMetadataResponse {
+        id: Some(id.into()),
+        metadata: Some(shown(id, stored.metadata)),
+        updated_at: Some(stored.updated.into()),
+    })
+}
+
+pub(super) async fn append_event(
+    engine: &Engine,
+    request: AppendPayloadMetadataEventRequest,
+) -> Result<AppendPayloadMetadataEventResponse, Status> {
+    let AppendMetadataEvent { id, metadata, source, version } = request.try_into().map_err(invalid)?;
+    let event = NewMetadataEvent { metadata: said(metadata), source, version };
+    let at = engine.append_metadata_event(id, event).await.map_err(failed)?;
+    Ok(AppendPayloadMetadataEventResponse { id: Some(id.into()), event_time: Some(at.into()) })
+}
+
+pub(super) async fn get(
+    engine: &Engine,
+    request: GetPayloadMetadataRequest,
+) -> Result<GetPayloadMetadataResponse, Status> {
+    let id = PayloadId::try_from(request).map_err(invalid)?;
+    let (metadata, updated_at) = match engine.metadata(id).await.map_err(failed)? {
+        Some(stored) => (Some(shown(id, stored.metadata)), Some(stored.updated.into())),
+        None => (None, None),
+    };
+    Ok(GetPayloadMetadataResponse { id: Some(id.into()), metadata, updated_at })
+}
+
+pub(super) async fn events(
+    engine: &Engine,
+    request: ListPayloadMetadataEventsRequest,
+) -> Result<ListPayloadMetadataEventsResponse, Status> {
+    let ListMetadataEvents { id, page } = request.try_into().map_err(invalid)?;
+    let limit = Limit { items: page.size as usize, bytes: ANSWER_LIMIT };
+    let found = engine.metadata_events(id, place(id, &page.token)?, limit).await.map_err(failed)?;
+    let next = found.items.last().filter(|_| found.more).map(|last| token(id, last.number));
+    Ok(ListPayloadMetadataEventsResponse {
+        events: found.items.into_iter().map(|event| event_to_wire(id, event)).collect(),
+        next_page_token: next.unwrap_or_default(),
+    })
+}
+
+fn said(metadata: convert::Metadata) -> Metadata {
+    let convert::Metadata { data, schema } = metadata;
+    Metadata { data, schema }
+}
+
+fn shown(id: PayloadId, metadata: Metadata) -> PayloadMetadata {
+    PayloadMetadata { id: Some(id.into()), data: metadata.data, schema: metadata.schema }
+}
+
+fn event_to_wire(id: PayloadId, event: MetadataEvent) -> PayloadMetadataEvent {
+    let NewMetadataEvent { metadata: Metadata { data, schema }, source, version } = event.what;
+    PayloadMetadataEvent { id: Some(id.into()), ts: Some(event.at.into()), data, source, version, schema }
+}
+
+/// Where a history goes on, opaque to its reader: the last event's number, and whose it is.
+fn token(id: PayloadId, last: u64) -> String {
+    format!("{last:016x}{}", id.to_string().replace('-', ""))
+}
+
+/// The inverse of [`token`], for the same payload's history.
+fn place(id: PayloadId, text: &str) -> Result<Option<u64>, Status> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let last = text.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    // Whatever else reads as that number is not what was given out.
+    last.filter(|last| token(id, *last) == text).map(Some).ok_or_else(bad_page_token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_read_back_for_its_own_payload_only() {
+        let (one, other) = (PayloadId::from_bytes([1; 16]), PayloadId::from_bytes([2; 16]));
+        for last in [0, 7, u64::MAX] {
+            assert_eq!(place(one, &token(one, last)).unwrap(), Some(last));
+            assert!(place(other, &token(one, last)).is_err());
+        }
+        assert_eq!(place(one, "").unwrap(), None);
+        let upper = token(one, 10).to_uppercase();
+        for garbage in ["x", "0", "ääääääääääääääää", "+000000000000001", &upper, &"f".repeat(100_000)]
+        {
+            assert_eq!(place(one, garbage).unwrap_err().code(), tonic::Code::InvalidArgument, "{garbage:.20}");
+        }
+    }
+}
