@@ -2,9 +2,11 @@
 //!
 //! A [`Client`] talks to the daemon of this host. [`Client::create`] gives a [`PayloadMut`], memory to be filled in place
 //! and published by [`commit`](PayloadMut::commit); [`Client::read`] gives a [`PayloadView`], the same bytes read in
-//! place, kept there by a lease for as long as the view lives. What else there is: [`promote`](Client::promote) and
-//! [`spill`](Client::spill) between tiers, [`list`](Client::list), [`stats`](Client::stats), and streams of payload ids
-//! ([`append`](Client::append), [`subscribe`](Client::subscribe)). Errors say why and whether to try again ([`Error`]).
+//! place, kept there by a lease for as long as the view lives. What else there is: [`promote`](Client::promote),
+//! [`spill`](Client::spill) and [`pin`](Client::pin) for tiers, [`list`](Client::list), [`stats`](Client::stats), what is
+//! said about payloads ([`set_metadata`](Client::set_metadata)) and what they were made from
+//! ([`lineage`](Client::lineage)), and streams of payload ids ([`append`](Client::append),
+//! [`subscribe`](Client::subscribe)). Errors say why and whether to try again ([`Error`]).
 //! Programs without an async runtime use [`blocking`].
 //!
 //! ```
@@ -36,7 +38,10 @@ mod descriptor;
 mod error;
 mod keeper;
 mod lease;
+mod lineage;
 mod list;
+mod metadata;
+mod pins;
 mod place;
 mod read;
 mod rpc;
@@ -52,7 +57,9 @@ pub use descriptor::{
     Protection, SpillTarget, Summary, Tier, TierSet, Timestamp, UnixMillis,
 };
 pub use error::{Code, Error, Reason, Refusal, Result};
+pub use lineage::{Direction, Edge, LineageEdge};
 pub use list::{ListOptions, Page, Payloads};
+pub use metadata::{Metadata, MetadataEvent, MetadataEvents, MetadataOptions, NewMetadataEvent, StoredMetadata};
 pub use read::{PayloadView, Promotion, ReadOptions};
 pub use stats::{Space, Stats, TierStats};
 pub use streams::{

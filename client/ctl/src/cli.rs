@@ -9,6 +9,9 @@ use clap_complete::Shell;
 use payload_manager_client::{PayloadId, Priority, Protection, SpillTarget, Tier};
 
 use crate::exit::CODES;
+use crate::lineage::LineageArgs;
+use crate::meta::MetaArgs;
+use crate::pin::{PinArgs, PrefetchArgs};
 
 /// Puts, gets, lists and moves the payloads of a daemon on this host.
 #[derive(Debug, Parser)]
@@ -81,6 +84,16 @@ pub(crate) enum Command {
     Promote(PromoteArgs),
     /// Copy payloads to a slower tier, then drop the faster copies
     Spill(SpillArgs),
+    /// Keep payloads' fastest copies where they are
+    Pin(PinArgs),
+    /// Let payloads move again; those that are not pinned are fine
+    Unpin(IdArgs),
+    /// Begin to copy a payload to a faster tier, and do not wait for it
+    Prefetch(PrefetchArgs),
+    /// Read and say what is said about a payload
+    Meta(MetaArgs),
+    /// Show what a payload was made from, as a tree
+    Lineage(LineageArgs),
     /// Delete payloads in every tier
     Rm(RmArgs),
     /// Show what the daemon holds

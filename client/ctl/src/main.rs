@@ -4,10 +4,14 @@ mod cli;
 mod copy;
 mod exit;
 mod get;
+mod lineage;
 mod look;
 mod manual;
+mod meta;
 mod output;
+mod pin;
 mod put;
+mod safe;
 mod signals;
 mod tiering;
 mod words;
@@ -16,7 +20,7 @@ use std::process::ExitCode;
 
 use anstream::ColorChoice;
 use clap::Parser as _;
-use payload_manager_client::Client;
+use payload_manager_client::{Client, Metadata};
 
 use crate::cli::{Cli, Command, Place};
 use crate::exit::{Failure, Outcome};
@@ -46,15 +50,16 @@ fn ask(cli: Cli) -> Outcome {
 /// Carries the command out, unless a signal comes first: then what it has begun is undone.
 async fn run(cli: Cli) -> Outcome {
     // What has no length yet is read before there is anything to undo, so that a signal may simply end the program.
-    let sources = match &cli.command {
-        Command::Put(args) => put::open(&args.files)?,
-        _ => Vec::new(),
+    let read = match &cli.command {
+        Command::Put(args) => Input::Files(put::open(&args.files)?),
+        Command::Meta(args) => Input::Metadata(args.read()?),
+        _ => Input::Nothing,
     };
     let client = connect(&cli.place).await?;
     let signal = signals::watch()?;
     let (output, bounded) = (Output::new(cli.json), client.with_deadline(cli.place.timeout));
     let outcome = tokio::select! {
-        outcome = command(cli.command, sources, &bounded, output) => outcome,
+        outcome = command(cli.command, read, &bounded, output) => outcome,
         signal = signal => Err(Failure::Signal(signal)),
     };
     client.flush().await;
@@ -69,9 +74,23 @@ async fn connect(place: &Place) -> Result<Client, Failure> {
     })
 }
 
-async fn command(command: Command, sources: Vec<put::Source>, client: &Client, output: Output) -> Outcome {
+/// What was read for a command before it began.
+enum Input {
+    Nothing,
+    Files(Vec<put::Source>),
+    Metadata(Metadata),
+}
+
+async fn command(command: Command, input: Input, client: &Client, output: Output) -> Outcome {
+    match (command, input) {
+        (Command::Put(args), Input::Files(sources)) => put::run(client, output, args, sources).await,
+        (Command::Meta(args), Input::Metadata(metadata)) => meta::run(client, output, args, metadata).await,
+        (command, _) => without_input(command, client, output).await,
+    }
+}
+
+async fn without_input(command: Command, client: &Client, output: Output) -> Outcome {
     match command {
-        Command::Put(args) => put::run(client, output, args, sources).await,
         Command::Get(args) => get::run(client, args).await,
         Command::Ls(args) => look::list(client, output, args).await,
         Command::Stat(args) => look::stat(client, output, &args.ids).await,
@@ -79,7 +98,11 @@ async fn command(command: Command, sources: Vec<put::Source>, client: &Client, o
         Command::Promote(args) => tiering::promote(client, output, args).await,
         Command::Spill(args) => tiering::spill(client, output, args).await,
         Command::Rm(args) => tiering::remove(client, output.json, args).await,
-        // They were done without a daemon.
-        Command::Completions { .. } | Command::Man { .. } => Ok(()),
+        Command::Pin(args) => pin::pin(client, output.json, args).await,
+        Command::Unpin(args) => pin::unpin(client, output.json, args).await,
+        Command::Prefetch(args) => pin::prefetch(client, args).await,
+        Command::Lineage(args) => lineage::run(client, output, args).await,
+        // They were done without a daemon, or with what was read for them.
+        Command::Completions { .. } | Command::Man { .. } | Command::Put(_) | Command::Meta(_) => Ok(()),
     }
 }

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their attribute only, and misses their helpers")]
 
+#[path = "command/said.rs"]
+mod said;
+
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;

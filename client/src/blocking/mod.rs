@@ -24,8 +24,10 @@ mod follow;
 mod overview;
 mod payload;
 mod runtime;
+mod said;
 mod streams;
 
 pub use client::Client;
 pub use follow::{Payloads, Subscription};
 pub use payload::{PayloadMut, PayloadView};
+pub use said::MetadataEvents;
