@@ -204,8 +204,25 @@ fn word_or_dash(word: &str) -> String {
 /// The beginning of some data, on one line.
 fn glimpse(data: &[u8]) -> String {
     const SHOWN: usize = 60;
-    match data.get(..SHOWN) {
-        Some(start) if data.len() > SHOWN => format!("{}… ({})", safe::line(start), size(data.len() as u64)),
-        _ => safe::line(data),
+    if data.len() <= SHOWN {
+        return safe::line(data);
+    }
+    // Not in the middle of a character, whose bytes after its first are 10xxxxxx.
+    let at_a_character = |at: &usize| data.get(*at).is_some_and(|byte| byte & 0xc0 != 0x80);
+    let end = (SHOWN - 3..=SHOWN).rev().find(at_a_character).unwrap_or(SHOWN);
+    let start = data.get(..end).unwrap_or(data);
+    format!("{}… ({})", safe::line(start), size(data.len() as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_glimpse_ends_between_characters() {
+        assert_eq!(glimpse("é".repeat(30).as_bytes()), "é".repeat(30));
+        let odd = format!("x{}", "é".repeat(40));
+        assert_eq!(glimpse(odd.as_bytes()), format!("x{}… (81 B)", "é".repeat(29)));
+        assert_eq!(glimpse(&[0x80; 100]), format!("{}… (100 B)", "\\x80".repeat(60)));
     }
 }

@@ -103,7 +103,7 @@ struct Inner {
     hurry: CancellationToken,
     streams: streams::Streams,
     /// Leave to read much of the catalog: as many at once as it keeps readers for.
-    catalog_reads: Semaphore,
+    catalog_reads: Arc<Semaphore>,
 }
 
 impl Engine {
@@ -128,7 +128,7 @@ impl Engine {
             running: Mutex::default(),
             hurry: CancellationToken::new(),
             streams,
-            catalog_reads: Semaphore::new(CATALOG_READS),
+            catalog_reads: Arc::new(Semaphore::new(CATALOG_READS)),
         })))
     }
 
@@ -202,9 +202,15 @@ impl Engine {
         &self,
         read: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Error> {
-        let _leave = self.0.catalog_reads.acquire().await.map_err(|_| Error::ShuttingDown)?;
+        let leave = Arc::clone(&self.0.catalog_reads).acquire_owned().await.map_err(|_| Error::ShuttingDown)?;
         let catalog = Arc::clone(self.0.gate.catalog());
-        blocking(move || Ok(catalog.read(read)?)).await
+        blocking(move || {
+            let found = catalog.read(read)?;
+            // Not before: the thread goes on when its caller has hung up.
+            drop(leave);
+            Ok(found)
+        })
+        .await
     }
 
     /// Frees blocks that nobody names, and says so when it is done. Nobody waits for it.

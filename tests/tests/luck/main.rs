@@ -13,5 +13,6 @@ mod foreign;
 mod full;
 mod ground;
 mod lost;
+mod said;
 mod swept;
 mod wiped;
