@@ -140,10 +140,10 @@ impl<'a> Tree<'a> {
         while let Some(Branch { id, edge, left, is_last, steps }) = stack.pop() {
             let has_more = self.from.contains_key(&id);
             let (again, far) = (!seen.insert(id), steps >= STEPS);
-            let note = match (has_more, again, far) {
-                (true, true, _) => "  (see above)",
-                (true, false, true) => "  (goes on: ask for this one)",
-                _ => "",
+            let note = match (again, has_more && far) {
+                (true, _) => "  (see above)",
+                (false, true) => "  (goes on: ask for this one)",
+                (false, false) => "",
             };
             let (branch, below) = if is_last { ("└── ", "    ") } else { ("├── ", "│   ") };
             each(&format!("{left}{branch}{id}{}{note}", told(edge)))?;

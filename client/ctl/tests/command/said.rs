@@ -78,7 +78,7 @@ fn a_lineage_is_a_tree_both_ways() {
     shell.says(&["lineage", "add", &both, "--parent", &as_left, "--parent", &as_right, "--operation", "join"]);
 
     let expected = format!(
-        "{both}\n├── {left}  join  as left\n│   └── {raw}  crop\n└── {right}  join  as right\n    └── {raw}  crop"
+        "{both}\n├── {left}  join  as left\n│   └── {raw}  crop\n└── {right}  join  as right\n    └── {raw}  crop  (see above)"
     );
     assert_eq!(shell.says(&["lineage", &both]), expected);
     let down = shell.says(&["lineage", &raw, "--down"]);
