@@ -28,25 +28,25 @@ impl Barrier for Weak {
 
 const CLOSED: u64 = 1 << 8;
 
-fn at(ms: u64) -> Tick {
+pub(super) fn at(ms: u64) -> Tick {
     Tick::new(LeaseDeadline(ms), 0)
 }
 
-fn lease(generation: u8) -> Word {
+pub(super) fn lease(generation: u8) -> Word {
     let index = EntryIndex::new(0).unwrap();
     Word::live(BlockName { index, generation }, at(10))
 }
 
 /// One entry that shows block 0 at first, one client with one slot, two blocks.
-struct World {
-    entry: Entry<AtomicU64, 1>,
-    slot: AtomicU64,
-    page: AtomicU64,
+pub(super) struct World {
+    pub(super) entry: Entry<AtomicU64, 1>,
+    pub(super) slot: AtomicU64,
+    pub(super) page: AtomicU64,
     bytes: [UnsafeCell<()>; 2],
 }
 
 impl World {
-    fn new() -> Arc<Self> {
+    pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             entry: Entry { seq: AtomicU64::new(2), body: [AtomicU64::new(0)] },
             slot: AtomicU64::new(0),
@@ -56,7 +56,7 @@ impl World {
     }
 
     /// A client: look up, take, and if that holds, read the bytes. What it holds then.
-    fn take_and_read<B: Barrier>(&self) -> Option<u8> {
+    pub(super) fn take_and_read<B: Barrier>(&self) -> Option<u8> {
         let found = self.entry.read()?;
         let generation = u8::try_from(found.words[0]).ok()?; // None: closed
         take_with::<_, B>(&self.slot, self.entry.seq_word(), &self.page, lease(generation), found.seq).ok()?;
@@ -64,17 +64,17 @@ impl World {
         Some(generation)
     }
 
-    fn read(&self, generation: u8) {
+    pub(super) fn read(&self, generation: u8) {
         self.bytes[usize::from(generation)].with(|_| ());
     }
 
     /// The daemon gives a block to somebody else, who writes.
-    fn reuse(&self, generation: u8) {
+    pub(super) fn reuse(&self, generation: u8) {
         self.bytes[usize::from(generation)].with_mut(|_| ());
     }
 
     /// The daemon frees block 0 if no slot names it.
-    fn free_if_unheld(&self) {
+    pub(super) fn free_if_unheld(&self) {
         if look(&self.slot).is_none_or(|word| word.block() != lease(0).block()) {
             self.reuse(0);
         }

@@ -20,11 +20,15 @@
 //! Not here: what a deadline means, when blocks are freed. All functions are generic over the atomics, so that the
 //! code that ships is the code that loom checks.
 
+pub(crate) mod line;
 mod word;
 
 #[cfg(loom)]
 #[cfg(test)]
 mod loom_model;
+#[cfg(loom)]
+#[cfg(test)]
+mod loom_session;
 
 #[cfg(not(loom))]
 pub(crate) use word::block_bits;
@@ -174,10 +178,14 @@ pub fn close_page<A: Atomic64>(page: &A) {
     before_scan::<A>();
 }
 
+/// How often a word may change under a compare-and-swap. Two honest sides have a handful of moves between them; who
+/// keeps rewriting its slot for longer is out to hold up the daemon, and is left with what it wrote.
+const TRIES: usize = 1 << 10;
+
 /// Compare-and-swap until `decide` has had its way with what is there. `Err`: what it did not want to change.
 fn change<A: Atomic64>(slot: &A, decide: impl Fn(Word) -> Option<Word>) -> Result<Word, Option<Word>> {
     let mut seen = slot.load(Ordering::Acquire);
-    loop {
+    for _ in 0..TRIES {
         let word = Word::from_bits(seen).ok_or(None)?;
         let wanted = decide(word).ok_or(Some(word))?;
         match slot.compare_exchange(seen, wanted.bits(), Ordering::AcqRel, Ordering::Acquire) {
@@ -185,6 +193,7 @@ fn change<A: Atomic64>(slot: &A, decide: impl Fn(Word) -> Option<Word>) -> Resul
             Err(now) => seen = now,
         }
     }
+    Err(Word::from_bits(seen))
 }
 
 #[cfg(not(loom))]

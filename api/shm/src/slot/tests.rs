@@ -90,3 +90,75 @@ fn a_deadline_beyond_the_maximum_is_lowered_once() {
     assert_eq!(lower_deadline(&slot, at(500)), None);
     assert_eq!(lower_deadline(&slot, at(600)), None, "never raised");
 }
+
+/// A slot whose holder moves at the worst moment: between the daemon's look and its swap.
+struct Interrupted {
+    word: AtomicU64,
+    meanwhile: std::cell::Cell<Option<u64>>,
+}
+
+impl Interrupted {
+    fn new(word: Word, meanwhile: u64) -> Self {
+        Self { word: AtomicU64::new(word.bits()), meanwhile: Some(meanwhile).into() }
+    }
+}
+
+impl Atomic64 for Interrupted {
+    fn load(&self, order: Ordering) -> u64 {
+        let seen = self.word.load(order);
+        if let Some(word) = self.meanwhile.take() {
+            self.word.store(word, Ordering::Release);
+        }
+        seen
+    }
+
+    fn store(&self, value: u64, order: Ordering) {
+        self.word.store(value, order);
+    }
+
+    fn compare_exchange(&self, current: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64> {
+        self.word.compare_exchange(current, new, success, failure)
+    }
+
+    fn fence(order: Ordering) {
+        AtomicU64::fence(order);
+    }
+}
+
+#[test]
+fn stable_lease_a_mark_never_brings_back_what_was_given_back_meanwhile() {
+    type Mark = fn(&Interrupted) -> Option<Word>;
+    let marks: [Mark; 3] = [
+        |slot| expire(slot, at(20)),
+        |slot| lower_deadline(slot, at(5)),
+        |slot| revoke(slot, EntryIndex::new(1).unwrap()),
+    ];
+    let next = live(2, 4);
+    for (mark, then) in marks.into_iter().flat_map(|mark| [(mark, 0), (mark, next.bits())]) {
+        let slot = Interrupted::new(live(1, 10), then);
+        if then == 0 {
+            assert_eq!(mark(&slot), None);
+        } else {
+            mark(&slot);
+        }
+        let left = slot.word.load(Ordering::Relaxed);
+        assert_eq!(Word::from_bits(left).map(Word::block), Word::from_bits(then).map(Word::block));
+    }
+}
+
+#[test]
+fn who_keeps_rewriting_its_slot_holds_nobody_up() {
+    /// Never the same twice.
+    struct Restless(std::cell::Cell<u64>);
+    impl Atomic64 for Restless {
+        fn load(&self, _: Ordering) -> u64 {
+            live(1, self.0.replace(self.0.get() + 1)).bits()
+        }
+        fn store(&self, _: u64, _: Ordering) {}
+        fn compare_exchange(&self, _: u64, _: u64, _: Ordering, order: Ordering) -> Result<u64, u64> {
+            Err(self.load(order))
+        }
+        fn fence(_: Ordering) {}
+    }
+    assert_eq!(revoke(&Restless(0.into()), EntryIndex::new(1).unwrap()), None);
+}
