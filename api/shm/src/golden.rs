@@ -14,9 +14,11 @@ use payload_manager_types::{
 };
 
 use crate::layout::VERSION;
+use crate::slot::{Tick, Word};
 use crate::testing::{Names, US, id, index};
 use crate::{
-    BlockState, Directory, DirectoryReader, EntryState, Face, Record, Records, RpcLeases, StoredRecord, object,
+    BlockState, Clock, Directory, DirectoryReader, EntryState, Face, LeaseTable, Record, Records, RpcLeases, SLOT_STEP,
+    SessionPages, Standing, StoredRecord, object,
 };
 
 const EPOCH: u64 = 1_234;
@@ -143,4 +145,34 @@ fn the_oldest_lease_page_is_opened_and_a_new_one_looks_like_it() {
     let mut opened = open(&names.name("old"));
     assert_eq!(opened.renew(id, until, NOW), Some((block, until)));
     assert_eq!(opened.release(id), Some(block));
+}
+
+/// The client's part of the page is written by hand, as a deadline of its own would differ every time.
+#[test]
+fn the_oldest_session_page_is_opened_and_a_new_one_looks_like_it() {
+    let names = Names::new();
+    let (block, until) = (BlockName { index: index(70), generation: 0x78 }, LeaseDeadline(NOW + 20_000));
+    let open = |base: &str| SessionPages::open(base, &US, EPOCH, 100, NOW, LeaseDeadline(NOW + 120_000)).unwrap();
+    let (mut pages, aside) = open(&names.name("new"));
+    assert!(aside.is_empty() && pages.create(SLOT_STEP).unwrap().standing() == Standing::Open);
+    let name = names.name("new-session-0");
+    let (reach, read_bits, ninth_slot) = (80, 4096 + 8, 8192 + 64);
+    let word = Word::live(block, Tick::new(until, EPOCH)).bits();
+    for (offset, word) in [(reach, 2), (read_bits, 1 << 6), (ninth_slot, word)] {
+        object::open(&name).unwrap().write_all_at(&word.to_ne_bytes(), offset).unwrap();
+    }
+    let golden = compare("session", &name);
+
+    let file = restore(&golden, &names.name("old-session-0"));
+    let (opened, aside) = open(&names.name("old"));
+    assert!(aside.is_empty());
+    let held: Vec<_> = opened.all(NOW).map(|found| (found.held.slot, found.held.block, found.held.deadline)).collect();
+    assert_eq!(held, [(8, block, until)]);
+    let mut read = Vec::new();
+    opened.collect_reads(|index| read.push(index.get()));
+    assert_eq!(read, [70]);
+    Directory::create_at(&names.name("dir"), &US, 100, EPOCH).unwrap();
+    let directory = DirectoryReader::of_file(object::open(&names.name("dir")).unwrap()).unwrap();
+    let table = LeaseTable::new(directory, file, Clock::with_offset(0), ()).unwrap();
+    assert_eq!((table.in_use(), table.is_open()), (1, true));
 }

@@ -13,7 +13,8 @@
 //! | 56 | 8 | max: how many items there can be |
 //! | 64 | 8 | grown: how many of them have memory behind them |
 //! | 72 | 8 | state of a lease page: 1 open, 2 closed; else 0 |
-//! | 80 | 48 | zero |
+//! | 80 | 8 | reach of a session's lease page: no slot at or beyond line `reach` (8 slots each) was ever used; else 0 |
+//! | 88 | 40 | zero |
 //!
 //! **Directory** (kind 1): header · buckets · entries.
 //!
@@ -52,6 +53,9 @@
 //! | 120 | zero |
 //!
 //! **Leases of RPC callers** (kind 3): header · slots (8 bytes each, see `slot`) · nonces (8 bytes each).
+//!
+//! **Leases of a session** (kind 4; `max` and `grown`: its slots, a multiple of 8): header · read bits, one for each
+//! entry of the directory: bit `i & 63` of word `i >> 6`, padded to a whole page · slots (8 bytes each, see `slot`).
 
 #![allow(unsafe_code, reason = "says which types are made of atomics alone")]
 
@@ -82,7 +86,8 @@ pub(crate) struct Header {
     pub(crate) max: AtomicU64,
     pub(crate) grown: AtomicU64,
     pub(crate) state: AtomicU64,
-    zero: [AtomicU64; 6],
+    pub(crate) reach: AtomicU64,
+    zero: [AtomicU64; 5],
 }
 
 /// An entry of the directory.
@@ -115,7 +120,8 @@ const _: () = {
     assert!(offset_of!(Header, magic) == 0 && offset_of!(Header, version_and_kind) == 8);
     assert!(offset_of!(Header, instance) == 16 && offset_of!(Header, boot) == 32);
     assert!(offset_of!(Header, epoch_ms) == 48 && offset_of!(Header, max) == 56);
-    assert!(offset_of!(Header, grown) == 64 && offset_of!(Header, state) == 72 && offset_of!(Header, zero) == 80);
+    assert!(offset_of!(Header, grown) == 64 && offset_of!(Header, state) == 72);
+    assert!(offset_of!(Header, reach) == 80 && offset_of!(Header, zero) == 88);
 
     assert!(size_of::<DirectoryEntry>() == 64 && align_of::<DirectoryEntry>() == 64);
     assert!(offset_of!(DirectoryEntry, seq) == 0 && offset_of!(DirectoryEntry, body) == 8);
@@ -135,6 +141,7 @@ pub(crate) enum Kind {
     Directory = 1,
     Records = 2,
     RpcLeases = 3,
+    SessionLeases = 4,
 }
 
 /// How many buckets a directory of `max` entries has: at most half of them in use.
@@ -145,6 +152,16 @@ pub(crate) const fn bucket_count(max: u32) -> usize {
 /// Where the entries of a directory start: after the header and the buckets, at a page.
 pub(crate) const fn entries_at(max: u32) -> usize {
     (HEADER_BYTES + bucket_count(max) * size_of::<u32>()).next_multiple_of(PAGE_BYTES)
+}
+
+/// How many words of read bits a session's page has for a directory of `entries` entries.
+pub(crate) const fn read_words(entries: u32) -> usize {
+    (entries as usize).div_ceil(u64::BITS as usize)
+}
+
+/// Where the slots of a session's page start: after the header and the read bits, at a page.
+pub(crate) const fn session_slots_at(entries: u32) -> usize {
+    (HEADER_BYTES + read_words(entries) * size_of::<u64>()).next_multiple_of(PAGE_BYTES)
 }
 
 /// Mixes words into one: splitmix64's finaliser over a running sum. A check against damage, not against malice.

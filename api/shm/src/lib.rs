@@ -2,12 +2,16 @@
 //!
 //! - [`slot`] is the lease word and its legal moves; [`entry`] is how an entry is published and read. Both are
 //!   written over [`sync::Atomic64`], so that the code that ships is the code that loom checks.
-//! - [`Directory`], [`Records`] and [`RpcLeases`] are the daemon's ends of the pages; [`DirectoryReader`] is a client's.
+//! - [`Directory`], [`Records`], [`RpcLeases`] and [`SessionPages`] are the daemon's ends of the pages;
+//!   [`DirectoryReader`] and [`LeaseTable`] are a client's.
+//! - [`Segment`] and [`SegmentMap`] are the two ends of an object that many payloads share.
+//! - [`GuardedMap`] copies out of memory that its owner may cut short.
+//! - [`fdpass`] carries frames and descriptors between the two.
 //! - [`object`] makes, opens, lists and unlinks shared-memory objects; [`ReadMap`] and [`WriteMap`] map payload bytes.
 //!
 //! Not here: what the states mean, who may do what, budgets. Those are rules, and rules live in the core.
 //!
-//! Unsafe code of the project lives in this crate alone, and in it in `map`, `view` and `layout` alone. Memory that
+//! Unsafe code of the project lives in this crate alone, and in it in `map`, `view`, `layout`, `guard`, `segment` and `fdpass` alone. Memory that
 //! another process can write is reached through atomics, read once into a local, validated, then used.
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
@@ -26,9 +30,13 @@ pub mod boot;
 mod directory;
 #[cfg(not(loom))]
 mod error;
+#[cfg(not(loom))]
+pub mod fdpass;
 #[cfg(all(not(loom), target_endian = "little"))]
 #[cfg(test)]
 mod golden;
+#[cfg(not(loom))]
+mod guard;
 #[cfg(not(loom))]
 mod layout;
 #[cfg(not(loom))]
@@ -44,6 +52,10 @@ mod page;
 #[cfg(not(loom))]
 mod records;
 #[cfg(not(loom))]
+mod segment;
+#[cfg(not(loom))]
+mod session;
+#[cfg(not(loom))]
 #[cfg(test)]
 mod testing;
 #[cfg(not(loom))]
@@ -54,10 +66,16 @@ pub use self::{
     boot::Identity,
     directory::{Directory, DirectoryReader, EntryState, Face, FoundEntry},
     error::{Full, OpenError},
+    guard::{Condemned, GuardedMap},
     lease_page::{Holders, LeaseView, RpcLeases},
     lock::{FolderLock, LockError},
     object::ObjectError,
     records::{BlockState, Record, RecordIx, Records, StoredRecord, TornRecord},
+    segment::{MOST_STEP, Segment, SegmentMap, SegmentWriter},
+    session::{
+        Clock, Fallback, HeldSlot, Lease, LeaseTable, MOST_SLOTS, SLOT_STEP, SessionHolders, SessionPage, SessionPages,
+        SetAside, Standing, Swept, Wanted,
+    },
     view::{ReadMap, WriteMap},
 };
 

@@ -6,8 +6,10 @@
 
 use std::fs::File;
 use std::io;
+use std::ptr::NonNull;
 
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::{MmapMut, MmapOptions, MmapRaw};
+use nix::sys::mman::{MmapAdvise, madvise};
 
 /// What can be laid over shared memory.
 ///
@@ -41,6 +43,21 @@ impl Pages {
     pub(crate) fn read_only(file: &File, len: usize) -> io::Result<Self> {
         long_enough(file, len)?;
         Ok(Self { raw: MmapOptions::new().len(len).map_raw_read_only(file)? })
+    }
+
+    /// `len` bytes of this process's own: zero at first, and zero again in a child that it forks.
+    pub(crate) fn wiped_on_fork(len: usize) -> io::Result<Self> {
+        let raw: MmapRaw = MmapMut::map_anon(len)?.into();
+        let start = NonNull::new(raw.as_mut_ptr()).ok_or(io::ErrorKind::OutOfMemory)?;
+        // SAFETY: the range is a whole mapping of ours, private and anonymous, as the advice demands; nothing in this
+        // process is changed by it.
+        unsafe { madvise(start.cast(), raw.len(), MmapAdvise::MADV_WIPEONFORK) }?;
+        Ok(Self { raw })
+    }
+
+    /// Where the mapping is: address and length.
+    pub(crate) fn range(&self) -> (usize, usize) {
+        (self.raw.as_ptr().addr(), self.raw.len())
     }
 
     /// The `T` at `offset`; `None` outside the mapping or off its alignment.

@@ -6,13 +6,14 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::mem::offset_of;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 use payload_manager_types::InstanceId;
 
 use crate::boot::Identity;
 use crate::error::{Full, OpenError};
-use crate::layout::{self, HEADER_BYTES, Header, Kind, MAGIC, PAGE_BYTES, bytes_of, low32, words_of};
+use crate::layout::{self, Header, Kind, MAGIC, PAGE_BYTES, bytes_of, low32, words_of};
 use crate::map::{Pages, Shared};
 use crate::object::{self, ObjectError};
 use crate::sync::Ordering;
@@ -152,6 +153,25 @@ impl Page {
         Ok((Self { file, pages, plan, epoch_ms: facts.epoch_ms }, facts.instance))
     }
 
+    /// Opens a page that the daemon gave to this client for writing, by its descriptor. Also gives the instance.
+    pub(crate) fn of_client(
+        file: File,
+        kind: Kind,
+        plan: impl Fn(u32) -> Plan,
+    ) -> Result<(Self, InstanceId), OpenError> {
+        let name = "the descriptor";
+        let facts = Facts::read(name, &file, kind)?;
+        let plan = facts.fits(name, &file, plan)?;
+        let pages =
+            Pages::writable(&file, plan.bytes()).map_err(|source| OpenError::Os { name: name.to_owned(), source })?;
+        Ok((Self { file, pages, plan, epoch_ms: facts.epoch_ms }, facts.instance))
+    }
+
+    /// Where it is mapped, for the guard.
+    pub(crate) fn range(&self) -> (usize, usize) {
+        self.pages.range()
+    }
+
     pub(crate) const fn epoch_ms(&self) -> u64 {
         self.epoch_ms
     }
@@ -172,6 +192,12 @@ impl Page {
     /// Words of another kind than the items, before them.
     pub(crate) fn many<T: Shared>(&self, offset: usize, count: usize) -> Option<&[T]> {
         self.pages.many(offset, count)
+    }
+
+    /// All items of a page that was grown to its full size when it was made, whatever its header says by now.
+    pub(crate) fn items<T: Shared>(&self) -> Option<&[T]> {
+        let fits = size_of::<T>() == self.plan.item_bytes;
+        fits.then(|| self.pages.many(self.plan.items_at, self.plan.max as usize)).flatten()
     }
 
     /// How many items have memory behind them.
@@ -231,18 +257,20 @@ struct Facts {
 }
 
 impl Facts {
+    /// Through the descriptor and not through a mapping: who can write the page can also cut it short meanwhile.
     fn read(name: &str, file: &File, kind: Kind) -> Result<Self, OpenError> {
         let torn = |what: &str| OpenError::Torn { name: name.to_owned(), what: what.to_owned() };
-        let pages = Pages::read_only(file, HEADER_BYTES).map_err(|source| match source.kind() {
+        let mut bytes = [0; size_of::<Header>()];
+        file.read_exact_at(&mut bytes, 0).map_err(|source| match source.kind() {
             io::ErrorKind::UnexpectedEof => torn("shorter than its header"),
             _ => OpenError::Os { name: name.to_owned(), source },
         })?;
-        let header: &Header = pages.one(0).ok_or_else(|| torn("no header"))?;
-        let word = |place: &crate::sync::AtomicU64| place.load(Ordering::Relaxed);
-        if word(&header.magic) != MAGIC {
+        let word =
+            |at: usize| bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |word| u64::from_ne_bytes(*word));
+        if word(offset_of!(Header, magic)) != MAGIC {
             return Err(torn("not a page of this program"));
         }
-        let version_and_kind = word(&header.version_and_kind);
+        let version_and_kind = word(offset_of!(Header, version_and_kind));
         match low32(version_and_kind) {
             layout::VERSION => {}
             0 => return Err(torn("layout 0")),
@@ -251,12 +279,13 @@ impl Facts {
         if version_and_kind >> 32 != u64::from(kind as u32) {
             return Err(torn("a page of another kind"));
         }
+        let pair = |at: usize| bytes_of([word(at), word(at + size_of::<u64>())]);
         Ok(Self {
-            instance: InstanceId::from_bytes(bytes_of([word(&header.instance[0]), word(&header.instance[1])])),
-            boot: bytes_of([word(&header.boot[0]), word(&header.boot[1])]),
-            epoch_ms: word(&header.epoch_ms),
-            max: word(&header.max),
-            grown: word(&header.grown),
+            instance: InstanceId::from_bytes(pair(offset_of!(Header, instance))),
+            boot: pair(offset_of!(Header, boot)),
+            epoch_ms: word(offset_of!(Header, epoch_ms)),
+            max: word(offset_of!(Header, max)),
+            grown: word(offset_of!(Header, grown)),
         })
     }
 

@@ -7,7 +7,7 @@ use payload_manager_types::{EntryIndex, InstanceId, LeaseDeadline, PayloadId};
 use super::table::{Table, plan};
 use super::{Face, read, seed};
 use crate::error::OpenError;
-use crate::layout::Kind;
+use crate::layout::{DirectoryEntry, Kind};
 use crate::page::Page;
 use crate::slot::Tick;
 
@@ -41,6 +41,17 @@ impl DirectoryReader {
     #[must_use]
     pub const fn epoch_ms(&self) -> u64 {
         self.table.page.epoch_ms()
+    }
+
+    /// How many payloads it can show.
+    #[must_use]
+    pub fn max_entries(&self) -> u32 {
+        self.table.page.max()
+    }
+
+    /// The entry at an index that [`Self::lookup`] gave.
+    pub(crate) fn entry(&self, index: EntryIndex) -> Option<&DirectoryEntry> {
+        self.table.entry(index)
     }
 
     /// A deadline as slots hold it.

@@ -19,7 +19,7 @@ use payload_manager_types::{BlockName, EntryIndex, LeaseDeadline, LeaseId};
 
 use self::page::{At, LeasePage, SLOTS, id_of, parts_of};
 pub use self::scan::Holders;
-use self::scan::Question;
+pub(crate) use self::scan::Question;
 use crate::boot::Identity;
 use crate::error::{Full, OpenError};
 use crate::object::{self, ObjectError};

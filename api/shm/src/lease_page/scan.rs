@@ -9,9 +9,9 @@ use crate::slot::{SlotState, Tick, Word, block_bits};
 pub struct Holders {
     /// Leases whose claim stands: a delete without force is refused.
     pub live: u32,
-    /// Slots because of which the bytes must stay where they are: the live ones, and revoked ones until their deadline.
+    /// Slots because of which the bytes must stay where they are: the live ones, and those that are over and still pin.
     pub pinning: u32,
-    /// When the last of these ends.
+    /// When the claim of the last of these ends.
     pub latest: Option<LeaseDeadline>,
 }
 
@@ -19,14 +19,14 @@ pub struct Holders {
 const FILTER_BITS: u32 = 12;
 
 /// The blocks that are asked about, ordered by name, with their position in the question.
-pub(super) struct Question {
+pub(crate) struct Question {
     filter: Vec<bool>,
     names: Vec<(u32, usize)>,
     answers: Vec<Holders>,
 }
 
 impl Question {
-    pub(super) fn about(blocks: &[BlockName]) -> Self {
+    pub(crate) fn about(blocks: &[BlockName]) -> Self {
         let mut names: Vec<_> =
             blocks.iter().enumerate().filter_map(|(i, b)| Some((u32::try_from(block_bits(*b)).ok()?, i))).collect();
         names.sort_unstable();
@@ -61,7 +61,25 @@ impl Question {
         }
     }
 
-    pub(super) fn answers(self) -> Vec<Holders> {
+    /// Whether a slot that says this name may be about any of them. Mostly a no at once.
+    pub(crate) fn asks_about(&self, name: u32) -> bool {
+        self.filter.get(filter_bit(name)) == Some(&true)
+    }
+
+    /// Counts a slot of a session: it pins its block whatever its deadline, and claims it while it is live.
+    pub(crate) fn count_held(&mut self, block: BlockName, state: SlotState, deadline: LeaseDeadline) {
+        let Ok(name) = u32::try_from(block_bits(block)) else { return };
+        let from = self.names.partition_point(|(other, _)| *other < name);
+        let asked = self.names.get(from..).unwrap_or_default().iter().take_while(|(other, _)| *other == name);
+        for (_, position) in asked {
+            let Some(holders) = self.answers.get_mut(*position) else { continue };
+            holders.live += u32::from(state == SlotState::Live);
+            holders.pinning += 1;
+            holders.latest = holders.latest.max(Some(deadline));
+        }
+    }
+
+    pub(crate) fn answers(self) -> Vec<Holders> {
         self.answers
     }
 }

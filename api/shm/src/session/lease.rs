@@ -1,0 +1,124 @@
+//! A lease that was taken without asking: one's own until it is dropped.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use payload_manager_types::{BlockName, LeaseDeadline};
+
+use super::table::{Anchor, Body};
+use crate::directory::Face;
+use crate::slot::{self, NotRenewed, SlotState, Tick, Word};
+use crate::sync::AtomicU64;
+
+/// A lease on one copy of a payload. Dropping it gives it back: one store.
+///
+/// **What is guaranteed.** While it [is valid](Self::is_valid), the copy's bytes stay where [`Self::face`] says and do
+/// not change, and the payload is not deleted but by force. After that the claim is over; the bytes are left alone until
+/// the lease is dropped all the same, with one exception: when the daemon has closed the session (its uid pins more than
+/// it may), they can go at the deadline.
+///
+/// It stays in its slot for life, so it is not cloned: share it by reference or by count. In a child of the process that
+/// took it, it is not valid, and dropping it does nothing.
+#[derive(Debug)]
+pub struct Lease<K = ()> {
+    anchor: Arc<Anchor<K>>,
+    at: usize,
+    word: Word,
+    face: Face,
+}
+
+impl<K> Lease<K> {
+    #[inline]
+    pub(super) fn new(anchor: Arc<Anchor<K>>, at: usize, word: Word, face: Face) -> Self {
+        Self { anchor, at, word, face }
+    }
+
+    /// What the directory showed when it was taken: tier, place, length, version of the copy that is leased.
+    #[must_use]
+    pub const fn face(&self) -> &Face {
+        &self.face
+    }
+
+    /// The name of the leased block.
+    #[must_use]
+    pub fn block(&self) -> BlockName {
+        self.word.block()
+    }
+
+    /// What outlives it.
+    #[must_use]
+    pub fn kept(&self) -> &K {
+        &self.anchor.body.keep
+    }
+
+    /// Whether its claim stands: not run out, not taken away. One load of its own slot and a look at the clock, which is
+    /// taken to be as late as it can be.
+    #[inline]
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        let body = self.body();
+        let now = body.directory.tick(LeaseDeadline(body.clock.latest_ms()));
+        self.look().is_some_and(|word| word.state() == SlotState::Live && !word.deadline().is_over_at(now))
+    }
+
+    /// What became of it: live (perhaps past its deadline), expired or revoked. `None` in a child process, and where
+    /// something else wrote over the slot.
+    #[must_use]
+    pub fn state(&self) -> Option<SlotState> {
+        self.look().map(Word::state)
+    }
+
+    /// When its claim ends, by the daemon's clock; earlier than was asked for where the daemon has lowered it.
+    #[must_use]
+    pub fn deadline(&self) -> LeaseDeadline {
+        let word = self.look().unwrap_or(self.word);
+        word.deadline().to_deadline(self.body().directory.epoch_ms(), self.body().clock.now_ms())
+    }
+
+    /// Prolongs it to `duration` from now; never shortens it. When it ends now. No system call.
+    ///
+    /// # Errors
+    /// It is over, or the session is: take another lease.
+    pub fn renew(&self, duration: Duration) -> Result<LeaseDeadline, NotRenewed> {
+        let body = self.body();
+        let word = self.look().ok_or(NotRenewed::Free)?;
+        if !self.is_valid() {
+            // Past its deadline it is over, even if the daemon has not said so yet.
+            let state = if word.state() == SlotState::Live { SlotState::Expired } else { word.state() };
+            return Err(NotRenewed::Over(state));
+        }
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).min(super::table::LONGEST_MS);
+        let until = body.clock.deadline(millis).max(self.deadline());
+        let (slot, state) = self.slot().zip(body.state()).ok_or(NotRenewed::PageClosed)?;
+        slot::renew(slot, state, Tick::new(until, body.directory.epoch_ms()))?;
+        Ok(until)
+    }
+
+    #[inline]
+    fn body(&self) -> &Body<K> {
+        &self.anchor.body
+    }
+
+    #[inline]
+    fn slot(&self) -> Option<&AtomicU64> {
+        self.body().slots().get(self.at)
+    }
+
+    /// What is in its slot, if that is still this lease and this still its process.
+    #[inline]
+    fn look(&self) -> Option<Word> {
+        let word = slot::look(self.slot()?)?;
+        (word.name() == self.word.name() && self.body().lines.are_ours()).then_some(word)
+    }
+}
+
+impl<K> Drop for Lease<K> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.body().lines.are_ours()
+            && let Some(slot) = self.slot()
+        {
+            slot::give_back(slot);
+        }
+    }
+}
