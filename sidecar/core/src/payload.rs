@@ -116,7 +116,7 @@ impl Payload {
 
     /// The tiers that hold a copy, or should: what the catalog says. A payload whose durable copy went bad stays
     /// DURABLE (promise: monotonic).
-    fn held(&self) -> TierSet {
+    pub(crate) fn held(&self) -> TierSet {
         self.missing.iter().fold(self.tiers(), TierSet::with)
     }
 

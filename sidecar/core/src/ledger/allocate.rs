@@ -137,6 +137,7 @@ impl<B: Board> Ledger<B> {
         payload.set_copy(tier, Some(Copy { place, generation: 0, record }));
         let (id, descriptor) = (payload.id(), payload.descriptor());
         self.list(tier.index(), (payload.facts.created, id), payload.facts.size);
+        self.changes.born(&payload);
         self.payloads.insert(id, payload);
         self.set_timer(id);
         descriptor

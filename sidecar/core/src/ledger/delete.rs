@@ -6,6 +6,7 @@ use super::blocks::retired;
 use super::{Ledger, Now, shown};
 use crate::backlog::Retired;
 use crate::board::{BlockState, Board};
+use crate::changes::Kind;
 use crate::facts::Facts;
 use crate::payload::{Copy, Payload, Work};
 use crate::refusal::Refusal;
@@ -50,7 +51,7 @@ impl<B: Board> Ledger<B> {
                 return Err(Refusal::Leased { id, leases });
             }
         }
-        self.bury(id).ok_or(Refusal::NotFound { id })
+        self.bury(id, Kind::Deleted).ok_or(Refusal::NotFound { id })
     }
 
     /// Refuses what may not be deleted by a spill to VOID.
@@ -89,8 +90,9 @@ impl<B: Board> Ledger<B> {
     }
 
     /// Takes a closed payload out of everything; records say DELETING before anything else happens.
-    pub(super) fn bury(&mut self, id: PayloadId) -> Option<Deletion> {
+    pub(super) fn bury(&mut self, id: PayloadId, how: Kind) -> Option<Deletion> {
         let payload = self.payloads.remove(&id)?;
+        self.changes.gone(&payload, how);
         self.unlist(shown(&payload), (payload.facts.created, id), payload.facts.size);
         self.clear_timers(&payload);
         self.leave_queue(payload.ticket);

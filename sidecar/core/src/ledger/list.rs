@@ -54,7 +54,7 @@ impl<B: Board> Ledger<B> {
         let slots: Vec<usize> = tier.map_or_else(|| (0..self.listed.len()).collect(), |t| vec![t.index()]);
         let listed: u64 = slots.iter().filter_map(|s| self.listed.get(*s)).map(|l| l.len() as u64).sum();
         let total = listed - self.expired(&slots, now);
-        let (ages, more) = self.ages(&slots, size, after, now);
+        let (ages, more) = self.ages(&slots, size, after, Some(now));
         let entries: Vec<Option<EntryIndex>> =
             ages.iter().map(|(_, id)| self.payloads.get(id).and_then(|p| p.entry)).collect();
         let mut counts = self.board.live_leases(&entries.iter().flatten().copied().collect::<Vec<_>>()).into_iter();
@@ -79,9 +79,16 @@ impl<B: Board> Ledger<B> {
         hidden.len() as u64
     }
 
-    /// The next `size` rows of these lists merged, and whether there are more.
-    fn ages(&self, slots: &[usize], size: usize, after: Option<Cursor>, now: Now) -> (Vec<Age>, bool) {
-        let live = |age: &&Age| self.payloads.get(&age.1).is_some_and(|p: &Payload| !p.is_expired(now.wall));
+    /// The next `size` rows of these lists merged, and whether there are more; with a time only those that live still.
+    pub(super) fn ages(
+        &self,
+        slots: &[usize],
+        size: usize,
+        after: Option<Cursor>,
+        now: Option<Now>,
+    ) -> (Vec<Age>, bool) {
+        let over = |p: &Payload| now.is_some_and(|now| p.is_expired(now.wall));
+        let live = |age: &&Age| self.payloads.get(&age.1).is_some_and(|p| !over(p));
         let mut lists: Vec<_> = slots
             .iter()
             .filter_map(|s| self.listed.get(*s))

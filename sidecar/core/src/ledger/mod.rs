@@ -6,7 +6,7 @@
 //! or not, exactly once.
 //!
 //! One file a verb: `allocate` (allocate, commit, abort), `lease`, `transfer` (promote, spill), `evict`, `pin`, `delete`,
-//! `time` (expiry), `list`, `recover`; and `blocks`, the way out of every block.
+//! `time` (expiry), `list`, `watch`, `recover`; and `blocks`, the way out of every block.
 
 mod allocate;
 mod blocks;
@@ -18,6 +18,7 @@ mod pin;
 mod recover;
 mod time;
 mod transfer;
+mod watch;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -30,10 +31,12 @@ pub use lease::{AcquireRequest, Acquired, Grant};
 pub use list::{Cursor, Page, Summary};
 pub use recover::{Adopted, RamBlock};
 pub use transfer::{Begun, Dropped, Outcome, Ticket};
+pub use watch::{Told, Watch, WatchError, WatchFrom};
 
 use crate::backlog::Backlog;
 use crate::board::Board;
 use crate::budget::Budget;
+use crate::changes::Changes;
 use crate::facts::Phase;
 use crate::payload::{Descriptor, Payload};
 use crate::queue::EvictionQueue;
@@ -116,6 +119,8 @@ pub struct Ledger<B> {
     leaving: [u64; 4],
     /// Payloads whose space is being made; they are in no list yet.
     unborn: u64,
+    /// For those who watch.
+    changes: Changes,
 }
 
 impl<B: Board> Ledger<B> {
@@ -141,6 +146,7 @@ impl<B: Board> Ledger<B> {
             next_transfer: 0,
             leaving: [0; 4],
             unborn: 0,
+            changes: Changes::default(),
         }
     }
 
@@ -218,12 +224,14 @@ impl<B: Board> Ledger<B> {
         }
     }
 
-    /// Changes a payload through `change` and keeps the lists and counters true.
+    /// Changes a payload through `change`, keeps the lists and counters true, and lets those who watch know. The version
+    /// grows nowhere else.
     fn update<R>(&mut self, id: PayloadId, change: impl FnOnce(&mut Payload) -> R) -> Option<R> {
         let payload = self.payloads.get_mut(&id)?;
-        let before = shown(payload);
+        let (before, was) = (shown(payload), (payload.facts.version, payload.is_committed()));
         let result = change(payload);
         let after = shown(payload);
+        self.changes.touched(payload, was);
         if before != after {
             let (age, size) = ((payload.facts.created, id), payload.facts.size);
             self.unlist(before, age, size);
@@ -262,9 +270,7 @@ impl<B: Board> Ledger<B> {
 
     /// One more for the version: placement or state has changed (promise: monotonic).
     fn bump(&mut self, id: PayloadId) {
-        if let Some(payload) = self.payloads.get_mut(&id) {
-            payload.facts.version += 1;
-        }
+        self.update(id, |p| p.facts.version += 1);
     }
 
     /// Sees to it that the payload stands in the eviction queue of its fastest tier. Where it does, it keeps its place.

@@ -5,6 +5,7 @@ use payload_manager_types::{BlockName, EntryIndex, Generation, PayloadId, Place,
 use super::{Deletion, Ledger, Now};
 use crate::backlog::Retired;
 use crate::board::{Board, Full, RecordIndex};
+use crate::changes::Kind;
 use crate::facts::{Facts, Phase};
 use crate::payload::{Copy, Payload};
 
@@ -140,7 +141,7 @@ impl<B: Board> Ledger<B> {
         let mut ended = Vec::new();
         for id in ids {
             self.close(id);
-            ended.extend(self.bury(id));
+            ended.extend(self.bury(id, Kind::Deleted));
         }
         ended.extend(self.end_due(now));
         ended

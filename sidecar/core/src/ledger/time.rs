@@ -4,6 +4,7 @@ use payload_manager_types::{PayloadId, UnixMillis};
 
 use super::{Deletion, Ledger, Now};
 use crate::board::Board;
+use crate::changes::Kind;
 use crate::facts::Phase;
 use crate::payload::{Payload, Work};
 
@@ -20,7 +21,7 @@ impl<B: Board> Ledger<B> {
             self.timers.remove(&(at, id));
             if self.payloads.get(&id).is_some_and(|p| is_due(p, now.wall)) {
                 self.close(id);
-                ended.extend(self.bury(id));
+                ended.extend(self.bury(id, Kind::Expired));
             }
         }
         ended

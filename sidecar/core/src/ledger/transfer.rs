@@ -194,7 +194,7 @@ impl<B: Board> Ledger<B> {
         let id = block.id;
         let generation = block.block.map_or(0, |b| b.generation);
         let copy = Copy { place: block.place, generation, record: block.record };
-        self.settle(id, block.tier, copy);
+        self.settle(id, block.tier, copy, |_| {});
         if spill {
             return self.drop_faster(id, block.tier).map(Begun::Dropped).ok_or(Refusal::NotFound { id });
         }
@@ -203,8 +203,9 @@ impl<B: Board> Ledger<B> {
     }
 
     /// A copy is there, and its record says so. Not shown yet.
-    fn settle(&mut self, id: PayloadId, tier: Tier, copy: Copy) {
+    fn settle(&mut self, id: PayloadId, tier: Tier, copy: Copy, and: impl FnOnce(&mut Payload)) {
         self.update(id, |p| {
+            and(p);
             p.facts.version += 1;
             p.missing = p.missing.without(tier);
             p.set_copy(tier, Some(copy));
@@ -260,11 +261,10 @@ impl<B: Board> Ledger<B> {
         let (id, to) = (ticket.id(), ticket.to);
         self.payloads.get(&id).filter(|p| is_current(p, ticket.transfer))?;
         let generation = self.next_generation(id);
-        self.update(id, |p| {
+        self.settle(id, to, Copy { place, generation, record: ticket.record }, |p| {
             p.work = Work::None;
             p.learn(Some(checksum));
         });
-        self.settle(id, to, Copy { place, generation, record: ticket.record });
         if ticket.spill {
             return self.drop_faster(id, to);
         }
@@ -284,9 +284,11 @@ impl<B: Board> Ledger<B> {
         }
         let current = self.payloads.get(&id).is_some_and(|p| is_current(p, ticket.transfer));
         if current {
-            self.update(id, |p| p.work = Work::None);
+            self.update(id, |p| {
+                p.work = Work::None;
+                p.facts.version += u64::from(ticket.spill);
+            });
             if ticket.spill {
-                self.bump(id);
                 self.publish(id);
             }
         }

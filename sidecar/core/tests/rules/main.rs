@@ -21,4 +21,5 @@ mod property;
 mod recovery;
 mod short;
 mod transfers;
+mod watching;
 mod world;

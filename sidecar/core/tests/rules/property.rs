@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use payload_manager_core::facts::Pin;
-use payload_manager_core::ledger::AllocateRequest;
+use payload_manager_core::ledger::{AllocateRequest, WatchFrom};
 use payload_manager_core::payload::Descriptor;
 use payload_manager_core::{Refusal, board::Face};
 use payload_manager_types::{
@@ -11,6 +11,7 @@ use payload_manager_types::{
 };
 use proptest::prelude::*;
 
+use crate::watching::Replay;
 use crate::world::{Job, ROOM, World, id, limits, request};
 
 /// What a test does next. Numbers choose among what there is.
@@ -32,6 +33,8 @@ enum Step {
     Settle,
     Flush,
     Tick(u64),
+    Watch,
+    Listen(usize),
     Crash,
 }
 
@@ -85,6 +88,8 @@ fn steps() -> impl Strategy<Value = Step> {
         2 => Just(Step::Settle),
         1 => Just(Step::Flush),
         2 => (0..1_500u64).prop_map(Step::Tick),
+        1 => Just(Step::Watch),
+        8 => (1..4usize).prop_map(Step::Listen),
         2 => Just(Step::Crash),
     ]
 }
@@ -103,11 +108,20 @@ struct Client {
     world: World,
     made: u64,
     seen: BTreeMap<PayloadId, Seen>,
+    /// Who is told of everything at once.
+    prompt: Replay,
+    /// Who listens now and then.
+    slow: Replay,
 }
 
 impl Client {
     fn new() -> Self {
-        Self { world: World::with(limits([0, 100, 120, 150]), ROOM), made: 0, seen: BTreeMap::new() }
+        Self::over(World::with(limits([0, 100, 120, 150]), ROOM), 0, BTreeMap::new())
+    }
+
+    fn over(mut world: World, made: u64, seen: BTreeMap<PayloadId, Seen>) -> Self {
+        let [prompt, slow] = [(); 2].map(|()| Replay::start(&mut world, WatchFrom::Current));
+        Self { world, made, seen, prompt, slow }
     }
 
     /// One of the payloads, rather a new one.
@@ -157,6 +171,8 @@ impl Client {
             Step::Settle => w.settle(),
             Step::Flush => w.outside.flush(),
             Step::Tick(ms) => w.tick(ms),
+            Step::Watch => self.slow = Replay::start(w, WatchFrom::Current),
+            Step::Listen(most) => drop(self.slow.listen(w, most)),
             Step::Work(..) | Step::Crash => {}
         }
         Ok(())
@@ -210,7 +226,7 @@ impl Client {
 
     /// What was being deleted may be back, unless that had been said; what was being made may be there.
     fn crash(self) -> Self {
-        let Self { world, made, mut seen } = self;
+        let Self { world, made, mut seen, .. } = self;
         let undecided: BTreeSet<PayloadId> =
             world.jobs.iter().filter_map(|job| if let Job::Bury(d) = job { Some(d.facts.id) } else { None }).collect();
         let world = world.crash();
@@ -221,12 +237,14 @@ impl Client {
                 seen.deleted = false;
             }
         }
-        Self { world, made, seen }
+        Self::over(world, made, seen)
     }
 
     /// Checks all that a client may rely on.
     fn look(&mut self) {
         self.world.check();
+        self.world.ledger.settle_changes();
+        self.prompt.check(&mut self.world);
         for job in &self.world.jobs {
             if let Job::Bury(deletion) = job
                 && let Some(seen) = self.seen.get_mut(&deletion.facts.id)
@@ -266,6 +284,9 @@ impl Client {
         self.world.free(free, false);
         self.world.tick(1_000_000);
         self.world.settle();
+        self.slow.check(&mut self.world);
+        self.prompt.check(&mut self.world);
+        assert!(self.prompt.known.is_empty(), "gone, and nobody was told: {:?}", self.prompt.known);
         self.world.check_nothing_left();
     }
 }
