@@ -67,7 +67,7 @@ pub use self::{
     directory::{Directory, DirectoryReader, EntryState, Face, FoundEntry},
     error::{Full, OpenError},
     guard::{Condemned, GuardedMap},
-    lease_page::{Holders, LeaseView, RpcLeases},
+    lease_page::{Holders, LeaseView, Listing, RpcLeases},
     lock::{FolderLock, LockError},
     object::ObjectError,
     records::{BlockState, Record, RecordIx, Records, StoredRecord, TornRecord},

@@ -106,6 +106,17 @@ pub struct Renewed {
     pub deadline: LeaseDeadline,
 }
 
+/// One lease, for lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseSlot {
+    /// What it is on.
+    pub block: BlockName,
+    /// Its end.
+    pub deadline: LeaseDeadline,
+    /// Whether it was ended before its time and only keeps its bytes.
+    pub revoked: bool,
+}
+
 /// The shared pages.
 pub trait Board {
     /// Makes an entry for a payload; one that it has already is made to show this.
@@ -169,6 +180,20 @@ pub trait Board {
 
     /// Ends the leases whose time has come and says which blocks they were on.
     fn expire(&mut self, now: LeaseDeadline) -> Vec<BlockName>;
+
+    /// Leases whose time is not over at `now`, on any block of `on` or of anything, in the order of their slots from
+    /// position `from` on: at most `most`. Each call looks at a bounded number of slots, and says where to go on; `None`
+    /// after the last. A lease keeps its position.
+    fn leases(
+        &mut self,
+        on: Option<EntryIndex>,
+        from: u64,
+        most: usize,
+        now: LeaseDeadline,
+    ) -> (Vec<LeaseSlot>, Option<u64>);
+
+    /// Whose entry that is.
+    fn owner(&self, index: EntryIndex) -> Option<PayloadId>;
 
     /// Leases with a live claim.
     fn lease_count(&self) -> u64;

@@ -3,10 +3,15 @@
 //! Translation only. What is written in which order is the ledger's; what an order of writes means to a reader is
 //! `payload-manager-shm`'s.
 
-use payload_manager_core::board::{BlockRecord, BlockState, Board, Face, Full, Holders, RecordIndex, Renewed};
+use payload_manager_core::board::{
+    BlockRecord, BlockState, Board, Face, Full, Holders, LeaseSlot, RecordIndex, Renewed,
+};
 use payload_manager_shm::boot::monotonic_ms;
-use payload_manager_shm::{self as shm, Directory, EntryState, Record, RecordIx, Records, RpcLeases};
-use payload_manager_types::{BlockName, EntryIndex, LeaseDeadline, LeaseId};
+use payload_manager_shm::{self as shm, Directory, EntryState, Listing, Record, RecordIx, Records, RpcLeases};
+use payload_manager_types::{BlockName, EntryIndex, LeaseDeadline, LeaseId, PayloadId};
+
+/// Slots that one look at a list of leases sees at most: a fraction of a millisecond.
+const LOOK: usize = 1 << 16;
 
 /// The shared pages of this daemon.
 #[derive(Debug)]
@@ -99,6 +104,26 @@ impl Board for SharedPages {
 
     fn expire(&mut self, now: LeaseDeadline) -> Vec<BlockName> {
         self.leases.expire_due(now.0)
+    }
+
+    fn leases(
+        &mut self,
+        on: Option<EntryIndex>,
+        from: u64,
+        most: usize,
+        now: LeaseDeadline,
+    ) -> (Vec<LeaseSlot>, Option<u64>) {
+        let (found, next) = self.leases.page(Listing { on, from, most, look: LOOK, now_ms: now.0 });
+        let slot = |view: shm::LeaseView| LeaseSlot {
+            block: view.block,
+            deadline: view.deadline,
+            revoked: view.state == shm::slot::SlotState::Revoked,
+        };
+        (found.into_iter().map(slot).collect(), next)
+    }
+
+    fn owner(&self, index: EntryIndex) -> Option<PayloadId> {
+        self.directory.read(index).map(|(face, _)| face.id)
     }
 
     fn lease_count(&self) -> u64 {

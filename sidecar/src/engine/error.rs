@@ -72,6 +72,15 @@ pub enum Error {
         /// Whose.
         id: PayloadId,
     },
+    /// A resume token that no daemon made, or none like this one's.
+    #[error("resume_token: not one of this daemon's; send a token as it came, or none to watch from now on")]
+    BadResumeToken,
+    /// What followed a resume token is not known any more.
+    #[error("resume_token: what came after it is no longer known: {why}; watch again with include_current")]
+    ResumeTooOld {
+        /// What has happened since.
+        why: &'static str,
+    },
     /// A lease outlasted the wait for the memory under it.
     #[error("payload {id}: spilled, but a lease still keeps the memory of its {tier} copy")]
     StillLeased {

@@ -7,9 +7,10 @@
 //!        tiers, catalog     the work itself, never under the lock
 //! ```
 //!
-//! `write` is a payload's way in and out, `read` its leases and listings, `mover` its way between tiers, `room` who goes
-//! when one is full, `pin` who does not, `reaper` what time does to it, `metadata` and `lineage` what is said about it, `streams` the logs that name it, `recovery` what start-up makes of
-//! what it finds.
+//! `write` is a payload's way in and out, `read` its leases and listings, `leases` many of them at once, `mover` its way
+//! between tiers, `room` who goes when one is full, `pin` who does not, `reaper` what time does to it, `metadata` and
+//! `lineage` what is said about it, `watching` who follows its changes, `streams` the logs that name it, `recovery` what
+//! start-up makes of what it finds.
 //!
 //! What changes state runs as a task of the engine's own ([`Engine::detached`]): a caller who hangs up in the middle
 //! leaves nothing half done.
@@ -17,6 +18,7 @@
 pub mod board;
 pub mod error;
 pub mod gate;
+mod leases;
 mod lineage;
 mod metadata;
 mod mover;
@@ -26,13 +28,14 @@ mod reaper;
 pub mod recovery;
 mod room;
 mod streams;
+mod watching;
 mod write;
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use payload_manager_catalog::{Reader, StoreError};
 use payload_manager_core::Ledger;
 use payload_manager_core::backlog::Retired;
@@ -45,8 +48,10 @@ use tokio_util::sync::CancellationToken;
 pub use board::SharedPages;
 pub use error::Error;
 pub use gate::Gate;
+pub use leases::Unclaimed;
 pub use mover::{Spilled, Wait};
 pub use streams::{ReadSpan, Start, Subscription};
+pub use watching::{News, Since, Watching};
 pub use write::NewPayload;
 
 use crate::archive::ArchiveWriter;
@@ -104,15 +109,18 @@ struct Inner {
     streams: streams::Streams,
     /// Leave to read much of the catalog: as many at once as it keeps readers for.
     catalog_reads: Arc<Semaphore>,
+    watchers: watching::Watchers,
 }
 
 impl Engine {
     /// Puts the engine together. [`Engine::start`] sets it going.
     ///
     /// # Errors
-    /// [`Error::Catalog`] if the streams can't be read.
+    /// [`Error::Catalog`] if the streams can't be read, or the start not be counted.
     pub fn new(parts: Parts) -> Result<Self, Error> {
-        let streams = streams::Streams::load(parts.gate.catalog())?;
+        let catalog = parts.gate.catalog();
+        let streams = streams::Streams::load(catalog)?;
+        let watchers = watching::Watchers::new(catalog.instance(), catalog.next_start()?);
         Ok(Self(Arc::new(Inner {
             ledger: Mutex::new(parts.ledger),
             tiers: parts.tiers,
@@ -129,6 +137,7 @@ impl Engine {
             hurry: CancellationToken::new(),
             streams,
             catalog_reads: Arc::new(Semaphore::new(CATALOG_READS)),
+            watchers,
         })))
     }
 
@@ -169,8 +178,8 @@ impl Engine {
         self.0.gate.catalog().healthy()
     }
 
-    fn ledger(&self) -> MutexGuard<'_, Ledger<SharedPages>> {
-        self.0.ledger.lock()
+    fn ledger(&self) -> watching::Held<'_> {
+        watching::Held { ledger: self.0.ledger.lock(), watchers: &self.0.watchers }
     }
 
     fn now(&self) -> Now {

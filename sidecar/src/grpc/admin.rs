@@ -4,13 +4,14 @@ use payload_manager_api::admin::v1::{
     ListLeasesRequest, ListLeasesResponse, ListSessionsRequest, ListSessionsResponse, StatsRequest, StatsResponse,
     TierUsage,
 };
+use payload_manager_api::convert::Page;
 use payload_manager_api::core::v1::Tier as WireTier;
 use payload_manager_api::services::v1::payload_admin_service_server::PayloadAdminService;
 use payload_manager_types::Tier;
 use tonic::{Request, Response, Status};
 
 use super::Service;
-use super::status::not_built;
+use super::status::bad_page_token;
 
 #[tonic::async_trait]
 impl PayloadAdminService for Service {
@@ -38,11 +39,16 @@ impl PayloadAdminService for Service {
         }))
     }
 
-    async fn list_leases(&self, _: Request<ListLeasesRequest>) -> Result<Response<ListLeasesResponse>, Status> {
-        Err(not_built("ListLeases"))
+    async fn list_leases(&self, request: Request<ListLeasesRequest>) -> Result<Response<ListLeasesResponse>, Status> {
+        self.leases(request.into_inner()).map(Response::new)
     }
 
-    async fn list_sessions(&self, _: Request<ListSessionsRequest>) -> Result<Response<ListSessionsResponse>, Status> {
-        Err(not_built("ListSessions"))
+    /// No client has a session yet, and no page has a successor.
+    async fn list_sessions(
+        &self,
+        request: Request<ListSessionsRequest>,
+    ) -> Result<Response<ListSessionsResponse>, Status> {
+        let page = Page::from(request.into_inner());
+        if page.token.is_empty() { Ok(Response::new(ListSessionsResponse::default())) } else { Err(bad_page_token()) }
     }
 }

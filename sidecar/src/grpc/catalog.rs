@@ -10,12 +10,11 @@ use payload_manager_api::runtime::v1::{
     AllocatePayloadRequest, AllocatePayloadResponse, CommitPayloadRequest, CommitPayloadResponse, DeleteRequest,
     GetPayloadRequest, GetPayloadResponse, ImportPayloadRequest, ImportPayloadResponse, ListPayloadsRequest,
     ListPayloadsResponse, PinRequest, PrefetchRequest, PromoteRequest, PromoteResponse, SpillRequest, SpillResponse,
-    UnpinRequest, WatchPayloadsRequest, WatchPayloadsResponse, spill_response,
+    UnpinRequest, WatchPayloadsRequest, spill_response,
 };
 use payload_manager_api::services::v1::payload_catalog_service_server::PayloadCatalogService;
 use payload_manager_core::facts::{Labels, Pin};
 use payload_manager_types::{PayloadId, SpillTarget};
-use tokio_stream::Empty;
 use tonic::{Request, Response, Status};
 
 use super::status::{failed, invalid, not_built};
@@ -178,13 +177,13 @@ impl PayloadCatalogService for Service {
         metadata::events(&self.engine, request.into_inner()).await.map(Response::new)
     }
 
-    type WatchPayloadsStream = Empty<Result<WatchPayloadsResponse, Status>>;
+    type WatchPayloadsStream = super::watch::Events;
 
     async fn watch_payloads(
         &self,
-        _: Request<WatchPayloadsRequest>,
+        request: Request<WatchPayloadsRequest>,
     ) -> Result<Response<Self::WatchPayloadsStream>, Status> {
-        Err(not_built("WatchPayloads"))
+        self.watch(request.into_inner()).map(Response::new)
     }
 }
 

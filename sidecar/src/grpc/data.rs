@@ -1,17 +1,17 @@
 //! PayloadDataService: leases.
 
-use payload_manager_api::convert::{AcquireReadLease, RenewLease};
+use payload_manager_api::convert::{AcquireReadLease, ReleaseLeases, RenewLease};
 use payload_manager_api::runtime::v1::{
     AcquireReadLeaseRequest, AcquireReadLeaseResponse, AcquireReadLeasesRequest, AcquireReadLeasesResponse,
     ReleaseLeaseRequest, ReleaseLeasesRequest, ReleaseLeasesResponse, RenewLeaseRequest, RenewLeaseResponse,
     ResolveSnapshotRequest, ResolveSnapshotResponse,
 };
 use payload_manager_api::services::v1::payload_data_service_server::PayloadDataService;
-use payload_manager_core::ledger::AcquireRequest;
 use payload_manager_types::{LeaseId, PayloadId};
 use tonic::{Request, Response, Status};
 
-use super::status::{failed, invalid, not_built};
+use super::leases::{acquisition, granted};
+use super::status::{failed, invalid};
 use super::{Service, wire};
 
 #[tonic::async_trait]
@@ -31,14 +31,8 @@ impl PayloadDataService for Service {
         request: Request<AcquireReadLeaseRequest>,
     ) -> Result<Response<AcquireReadLeaseResponse>, Status> {
         let asked = AcquireReadLease::try_from(request.into_inner()).map_err(invalid)?;
-        let duration_ms = asked.min_duration_ms.unwrap_or(0);
-        let acquire = AcquireRequest { id: asked.id, min_tier: asked.min_tier, duration_ms };
-        let grant = self.engine.acquire(acquire, asked.wait).await.map_err(failed)?;
-        Ok(Response::new(AcquireReadLeaseResponse {
-            payload_descriptor: Some(wire::descriptor(&self.engine, &grant.descriptor)),
-            lease_id: Some(grant.lease.into()),
-            lease_expires_at: Some(grant.expires.into()),
-        }))
+        let grant = self.engine.acquire(acquisition(&asked), asked.wait).await.map_err(failed)?;
+        Ok(Response::new(granted(&self.engine, &grant)))
     }
 
     async fn release_lease(&self, request: Request<ReleaseLeaseRequest>) -> Result<Response<()>, Status> {
@@ -55,15 +49,17 @@ impl PayloadDataService for Service {
 
     async fn acquire_read_leases(
         &self,
-        _: Request<AcquireReadLeasesRequest>,
+        request: Request<AcquireReadLeasesRequest>,
     ) -> Result<Response<AcquireReadLeasesResponse>, Status> {
-        Err(not_built("AcquireReadLeases"))
+        self.acquire_many(request.into_inner()).await.map(Response::new)
     }
 
     async fn release_leases(
         &self,
-        _: Request<ReleaseLeasesRequest>,
+        request: Request<ReleaseLeasesRequest>,
     ) -> Result<Response<ReleaseLeasesResponse>, Status> {
-        Err(not_built("ReleaseLeases"))
+        let ReleaseLeases(leases) = ReleaseLeases::try_from(request.into_inner()).map_err(invalid)?;
+        self.engine.release_many(&leases);
+        Ok(Response::new(ReleaseLeasesResponse {}))
     }
 }

@@ -7,12 +7,14 @@ mod calls;
 mod catalog;
 mod data;
 mod deadline;
+mod leases;
 mod lineage;
 mod metadata;
 mod peers;
 pub(crate) mod serve;
 mod status;
 mod stream;
+mod watch;
 mod wire;
 
 use crate::engine::Engine;

@@ -25,6 +25,12 @@ pub(super) fn bad_page_token() -> Status {
     status(Code::InvalidArgument, Reason::BadPageToken, message, [("field", "page_token".to_owned())])
 }
 
+/// One lease of a batch whose answer is full.
+pub(super) fn answer_full(id: payload_manager_types::PayloadId) -> Status {
+    let message = format!("payload {id}: not leased, for the answer is full at 3 MiB; ask for fewer at once");
+    status(Code::ResourceExhausted, Reason::AnswerTooLarge, message, about(&id))
+}
+
 /// A call that this version does not offer.
 pub(super) fn not_built(call: &'static str) -> Status {
     let message = format!("{call} is not offered by this version of the daemon");
@@ -89,6 +95,10 @@ fn judge(error: &Error) -> (Code, Reason, Facts) {
             (Code::FailedPrecondition, Reason::LineageCycle, facts)
         }
         Error::LineageTooLarge { id } => (Code::ResourceExhausted, Reason::AnswerTooLarge, about(id)),
+        Error::BadResumeToken => {
+            (Code::InvalidArgument, Reason::BadResumeToken, vec![("field", "resume_token".to_owned())])
+        }
+        Error::ResumeTooOld { .. } => (Code::OutOfRange, Reason::ResumeTokenTooOld, Vec::new()),
         Error::StillLeased { id, tier } => {
             let mut facts = about(id);
             facts.push(("tier", tier.to_string()));

@@ -6,6 +6,7 @@
 //!
 //! Not here: what may be leased. The caller holds whatever lock keeps the entry from changing while it grants.
 
+mod list;
 mod page;
 mod scan;
 
@@ -17,6 +18,7 @@ use std::collections::BinaryHeap;
 
 use payload_manager_types::{BlockName, EntryIndex, LeaseDeadline, LeaseId};
 
+pub use self::list::Listing;
 use self::page::{At, LeasePage, SLOTS, id_of, parts_of};
 pub use self::scan::Holders;
 pub(crate) use self::scan::Question;

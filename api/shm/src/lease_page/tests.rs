@@ -194,3 +194,40 @@ fn a_page_that_a_kill_left_half_made_goes() {
     let left: Vec<_> = object::list(names.base()).unwrap().into_iter().map(|object| object.name).collect();
     assert_eq!(left, [names.name("lease-0")]);
 }
+
+#[test]
+fn a_listing_goes_by_slots_and_looks_at_no_more_than_it_may() {
+    let names = Names::new();
+    let mut leases = open(&names, 10_000, NOW);
+    let given: Vec<_> = (0..4_200).map(|n| leases.grant(block(n % 3, 1), at(1_000)).unwrap()).collect();
+    leases.grant(block(1, 1), at(5)).unwrap();
+    let all = Listing { on: None, from: 0, most: 100, look: 1_000, now_ms: NOW + 10 };
+    let (first, next) = leases.page(all);
+    assert_eq!((first.len(), next), (100, Some(100)));
+    // What is listed already may go; the rest keeps its place.
+    assert!(leases.release(first[7].id).is_some());
+    let walk = |leases: &RpcLeases, listing: Listing| {
+        let (mut seen, mut from, mut calls) = (Vec::new(), Some(listing.from), 0);
+        while let Some(at) = from {
+            let (page, next) = leases.page(Listing { from: at, ..listing });
+            seen.extend(page.into_iter().map(|view| view.id));
+            (from, calls) = (next, calls + 1);
+        }
+        (seen, calls)
+    };
+    let (rest, _) = walk(&leases, Listing { from: 100, ..all });
+    assert_eq!(rest, given[100..]);
+    let (of_one, calls) = walk(&leases, Listing { on: Some(index(1)), most: usize::MAX, ..all });
+    assert_eq!((of_one.len(), calls), (1_399, 9), "one of them was given back, another is over");
+    assert_eq!(leases.page(Listing { from: u64::MAX, ..all }), (Vec::new(), None));
+}
+
+#[test]
+fn a_page_without_leases_is_passed_over_in_one_look() {
+    let names = Names::new();
+    let mut leases = open(&names, 10_000, NOW);
+    let given: Vec<_> = (0..4_097).map(|n| leases.grant(block(n, 1), at(1_000)).unwrap()).collect();
+    given[..4_096].iter().for_each(|id| assert!(leases.release(*id).is_some()));
+    let (found, next) = leases.page(Listing { on: None, from: 0, most: 10, look: 2, now_ms: NOW });
+    assert_eq!((found.len(), next), (1, Some(4_097)));
+}

@@ -2,8 +2,10 @@
 
 use std::cell::Cell;
 
-use payload_manager_core::board::{BlockRecord, BlockState, Board, Face, Full, Holders, RecordIndex, Renewed};
-use payload_manager_types::{BlockName, EntryIndex, LeaseDeadline, LeaseId, PayloadState};
+use payload_manager_core::board::{
+    BlockRecord, BlockState, Board, Face, Full, Holders, LeaseSlot, RecordIndex, Renewed,
+};
+use payload_manager_types::{BlockName, EntryIndex, LeaseDeadline, LeaseId, PayloadId, PayloadState};
 
 use crate::pages::{Pages, Slot};
 
@@ -179,6 +181,26 @@ impl Board for ModelBoard {
             }
         }
         ended
+    }
+
+    fn leases(
+        &mut self,
+        on: Option<EntryIndex>,
+        from: u64,
+        most: usize,
+        now: LeaseDeadline,
+    ) -> (Vec<LeaseSlot>, Option<u64>) {
+        // Of each slot its number; two are looked at in a call.
+        let mut after = self.pages.slots.iter().filter(|(id, _)| id.to_words().1 >= from).take(3);
+        let wanted = |slot: &Slot| on.is_none_or(|index| slot.block.index == index) && slot.deadline > now;
+        let looked: Vec<&Slot> = after.by_ref().take(most.min(2)).map(|(_, slot)| slot).collect();
+        let found = looked.into_iter().filter(|slot| wanted(slot));
+        let rows = found.map(|s| LeaseSlot { block: s.block, deadline: s.deadline, revoked: !s.live }).collect();
+        (rows, after.next().map(|(id, _)| id.to_words().1))
+    }
+
+    fn owner(&self, index: EntryIndex) -> Option<PayloadId> {
+        self.pages.entries.get(&index).map(|face| face.id)
     }
 
     fn lease_count(&self) -> u64 {

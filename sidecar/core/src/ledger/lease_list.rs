@@ -1,0 +1,62 @@
+//! Listing leases: who holds what. By the slots that there are, never by payloads.
+
+use payload_manager_types::{BlockName, LeaseDeadline, PayloadId, Tier, UnixMillis};
+
+use super::{Ledger, Now};
+use crate::board::{Board, LeaseSlot};
+
+/// A lease, without its id: whoever has that can give it back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseRow {
+    /// Whose bytes.
+    pub payload: PayloadId,
+    /// In which tier the copy is that it keeps.
+    pub tier: Tier,
+    /// Bytes.
+    pub size: u64,
+    /// When it ends, on the wall clock.
+    pub expires: UnixMillis,
+    /// Whether a forced delete ended it before; its bytes are still there.
+    pub revoked: bool,
+}
+
+/// A page of leases; it may be short or empty though more follow.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LeasePage {
+    /// In the order of their slots.
+    pub rows: Vec<LeaseRow>,
+    /// Where to go on, if there is more to look at.
+    pub next: Option<u64>,
+}
+
+impl<B: Board> Ledger<B> {
+    /// At most `size` leases, on one payload, deleted or not, or on all. Work is bounded, however many there are.
+    pub fn leases(&mut self, of: Option<PayloadId>, size: usize, from: u64, now: Now) -> LeasePage {
+        let on = match of {
+            None => None,
+            Some(id) => match self.payloads.get(&id).and_then(|p| p.entry).or(self.graves.get(&id).copied()) {
+                Some(index) => Some(index),
+                None => return LeasePage::default(),
+            },
+        };
+        let (slots, next) = self.board.leases(on, from, size, LeaseDeadline(now.monotonic));
+        LeasePage { rows: slots.iter().filter_map(|slot| self.row(slot, now)).collect(), next }
+    }
+
+    fn row(&self, slot: &LeaseSlot, now: Now) -> Option<LeaseRow> {
+        let (payload, tier, size) = self.named(slot.block)?;
+        let left = slot.deadline.0.saturating_sub(now.monotonic);
+        let expires = UnixMillis(now.wall.0.saturating_add(left));
+        Some(LeaseRow { payload, tier, size, expires, revoked: slot.revoked })
+    }
+
+    /// Whose block has that name, in which tier, and how many bytes it has.
+    fn named(&self, name: BlockName) -> Option<(PayloadId, Tier, u64)> {
+        if let Some(block) = self.backlog.held(name) {
+            return Some((block.id, block.tier, block.size));
+        }
+        let payload = self.payloads.get(&self.board.owner(name.index)?)?;
+        let is = |tier: &Tier| payload.copy(*tier).is_some_and(|copy| copy.generation == name.generation);
+        Tier::ALL.into_iter().find(is).map(|tier| (payload.id(), tier, payload.facts.size))
+    }
+}
