@@ -6,6 +6,7 @@
     reason = "clippy knows tests by their attribute only, and misses their helpers"
 )]
 
+mod batches;
 mod crowd;
 mod daemons;
 mod framing;
@@ -19,3 +20,4 @@ mod services;
 mod streams;
 mod table;
 mod tiers;
+mod watch;

@@ -26,7 +26,9 @@ pub(super) fn rows() -> Vec<Row> {
     let contract = Contract::load();
     let mut rows = Vec::new();
     for (call, _) in REACHES {
-        for spoilt in contract.spoilt(&contract.request(call)) {
+        // What is wrong with one lease of a batch is that lease's own.
+        let spoilt = contract.spoilt(&contract.request(call)).into_iter().filter(|_| call != "AcquireReadLeases");
+        for spoilt in spoilt {
             rows.push(spoil(call, spoilt));
         }
         let garbage: [(&str, &[u8]); 3] =

@@ -14,6 +14,7 @@ mod row;
 mod spill;
 mod stream;
 mod tiering;
+mod watch;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +28,7 @@ use world::World;
 
 /// The calls of this version, and every code that each can answer. Left out are those that any call can answer and that
 /// need a daemon of their own: PERMISSION_DENIED and UNAVAILABLE.
-const REACHES: [(&str, &[Code]); 27] = [
+const REACHES: [(&str, &[Code]); 32] = [
     ("AllocatePayload", &[Code::Ok, Code::InvalidArgument, Code::FailedPrecondition, Code::ResourceExhausted]),
     ("CommitPayload", &[Code::Ok, Code::InvalidArgument, Code::NotFound, Code::FailedPrecondition]),
     ("Delete", &[Code::Ok, Code::InvalidArgument, Code::NotFound, Code::Aborted]),
@@ -88,10 +89,25 @@ const REACHES: [(&str, &[Code]); 27] = [
     ("Append", &[Code::Ok, Code::InvalidArgument, Code::NotFound, Code::FailedPrecondition]),
     ("Read", &[Code::Ok, Code::InvalidArgument, Code::NotFound, Code::OutOfRange]),
     ("Subscribe", &[Code::Ok, Code::InvalidArgument, Code::NotFound, Code::OutOfRange]),
+    ("WatchPayloads", &[Code::Ok, Code::InvalidArgument, Code::OutOfRange]),
+    (
+        "AcquireReadLeases",
+        &[
+            Code::Ok,
+            Code::InvalidArgument,
+            Code::NotFound,
+            Code::FailedPrecondition,
+            Code::ResourceExhausted,
+            Code::DataLoss,
+        ],
+    ),
+    ("ReleaseLeases", &[Code::Ok, Code::InvalidArgument]),
+    ("ListLeases", &[Code::Ok, Code::InvalidArgument]),
+    ("ListSessions", &[Code::Ok, Code::InvalidArgument]),
 ];
 
 fn table() -> Vec<Row> {
-    let written = [life::rows(), tiering::rows(), spill::rows(), lease::rows(), stream::rows()];
+    let written = [life::rows(), tiering::rows(), spill::rows(), lease::rows(), stream::rows(), watch::rows()];
     let said = [pin::rows(), metadata::rows(), lineage::rows()];
     written.into_iter().chain(said).flatten().chain(malformed::rows()).collect()
 }

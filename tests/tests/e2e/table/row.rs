@@ -4,7 +4,9 @@ use prost::Message;
 use tonic::Code;
 
 use payload_manager_api::Reason;
-use payload_manager_api::runtime::v1::SpillResponse;
+use payload_manager_api::core::v1::CallStatus;
+use payload_manager_api::runtime::v1::acquire_read_lease_result::Outcome;
+use payload_manager_api::runtime::v1::{AcquireReadLeaseResult, AcquireReadLeasesResponse, SpillResponse};
 use payload_manager_tests::Answer;
 
 use super::world::{Given, World};
@@ -118,8 +120,8 @@ impl Row {
 }
 
 /// What is wrong with an answer, but for its effect.
-pub(super) fn judge(expect: &Expect, world: &World, answer: &Answer) -> Result<(), String> {
-    match expect {
+pub(super) fn judge(row: &Row, world: &World, answer: &Answer) -> Result<(), String> {
+    match &row.expect {
         Expect::Good(check) => {
             let checked = std::panic::AssertUnwindSafe(|| check(world, answer));
             std::panic::catch_unwind(checked).map_err(|_| format!("not as it should be: {answer:?}"))
@@ -141,14 +143,31 @@ pub(super) fn judge(expect: &Expect, world: &World, answer: &Answer) -> Result<(
             if answer.code() != Code::Ok {
                 return Err(format!("the call itself failed: {:?}", answer.status));
             }
-            let results = answer.message::<SpillResponse>().results;
-            let [result] = results.as_slice() else { return Err(format!("not one result: {results:?}")) };
-            let error = result.error.clone().unwrap_or_default();
-            let found = error.detail.map(|detail| detail.reason).unwrap_or_default();
-            let named = result.error_message.starts_with(&format!("{}: ", name(*code)));
-            let right = !result.ok && named && error.code == *code as i32 && found == reason.as_str();
-            if right { Ok(()) } else { Err(format!("{result:?} instead of {code:?} {reason:?}")) }
+            let error = if row.call == "Spill" { spilled(answer, *code)? } else { leased(answer)? };
+            let found = error.detail.as_ref().map(|detail| detail.reason.as_str()).unwrap_or_default();
+            let right = error.code == *code as i32 && found == reason.as_str();
+            if right { Ok(()) } else { Err(format!("{error:?} instead of {code:?} {reason:?}")) }
         }
+    }
+}
+
+/// The error of the one item of a spill, which says it in words, too.
+fn spilled(answer: &Answer, code: Code) -> Result<CallStatus, String> {
+    let results = answer.message::<SpillResponse>().results;
+    let [result] = results.as_slice() else { return Err(format!("not one result: {results:?}")) };
+    let named = result.error_message.starts_with(&format!("{}: ", name(code)));
+    if result.ok || !named {
+        return Err(format!("{result:?} instead of {code:?}"));
+    }
+    Ok(result.error.clone().unwrap_or_default())
+}
+
+/// The error of the one lease of a batch.
+fn leased(answer: &Answer) -> Result<CallStatus, String> {
+    let results = answer.message::<AcquireReadLeasesResponse>().results;
+    match results.as_slice() {
+        [AcquireReadLeaseResult { outcome: Some(Outcome::Error(error)) }] => Ok(error.clone()),
+        other => Err(format!("not one error: {other:?}")),
     }
 }
 

@@ -1,9 +1,10 @@
 //! What the rows of the table are given: one small daemon, made to hold what a row asks for and emptied after it.
 
 use payload_manager_api::core::v1::{EvictionPolicy, LeaseId, PayloadDescriptor, PayloadId, Tier};
+use payload_manager_api::runtime::v1::acquire_read_lease_result::Outcome;
 use payload_manager_api::runtime::v1::{
-    AcquireReadLeaseResponse, AllocatePayloadRequest, CreateStreamRequest, DeleteStreamRequest, GetPayloadRequest,
-    ReadRequest, ReleaseLeaseRequest,
+    AcquireReadLeaseResponse, AcquireReadLeasesResponse, AllocatePayloadRequest, CreateStreamRequest,
+    DeleteStreamRequest, GetPayloadRequest, ReadRequest, ReleaseLeaseRequest,
 };
 use payload_manager_tests::rpc::{id_of, stream};
 use payload_manager_tests::wait::eventually_async;
@@ -116,7 +117,7 @@ impl World {
         }
         let before = self.everything().await;
         let answer = self.call(row).await;
-        let verdict = judge(&row.expect, self, &answer);
+        let verdict = judge(row, self, &answer);
         self.keep_lease(row, &answer);
         self.holds = None;
         match row.expect {
@@ -281,10 +282,17 @@ impl World {
     }
 
     fn keep_lease(&mut self, row: &Row, answer: &Answer) {
-        if row.call == "AcquireReadLease"
-            && let Some(lease) = answer.messages.first()
-        {
-            self.leases.push(AcquireReadLeaseResponse::decode(lease.clone()).unwrap());
+        let Some(message) = answer.messages.first() else { return };
+        match row.call {
+            "AcquireReadLease" => self.leases.push(AcquireReadLeaseResponse::decode(message.clone()).unwrap()),
+            "AcquireReadLeases" => {
+                let results = AcquireReadLeasesResponse::decode(message.clone()).unwrap().results.into_iter();
+                self.leases.extend(results.filter_map(|result| match result.outcome {
+                    Some(Outcome::Response(lease)) => Some(lease),
+                    Some(Outcome::Error(_)) | None => None,
+                }));
+            }
+            _ => {}
         }
     }
 
