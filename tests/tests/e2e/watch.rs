@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use payload_manager_api::Reason;
-use payload_manager_api::core::v1::{PayloadDescriptor, PayloadState, Tier};
+use payload_manager_api::core::v1::{PayloadDescriptor, PayloadId, PayloadState, Tier};
 use payload_manager_api::reason::detail;
+use payload_manager_api::runtime::v1::acquire_read_lease_result::Outcome;
 use payload_manager_api::runtime::v1::{
-    AcquireReadLeaseRequest, PayloadEventKind, SpillRequest, WatchPayloadsRequest, WatchPayloadsResponse,
+    AcquireReadLeaseRequest, AcquireReadLeasesRequest, PayloadEventKind, ReleaseLeasesRequest, SpillRequest,
+    WatchPayloadsRequest, WatchPayloadsResponse,
 };
 use payload_manager_tests::rpc::id_of;
 use payload_manager_tests::wire::framed;
@@ -147,13 +149,27 @@ async fn who_watches_a_storm_knows_in_the_end_what_is_listed() {
     }
 }
 
-/// Moves payloads to and fro between the tiers, one change each time; leases keep the memory, so that no byte is moved.
-async fn wear(rpc: &mut Rpc, ids: &[payload_manager_api::core::v1::PayloadId]) {
-    for id in ids {
-        rpc.promote(id.clone(), Tier::Ram).await.unwrap();
+/// Moves payloads from DISK to RAM and back, so many times. There is always a lease on the memory, so after the first time
+/// no byte is moved.
+async fn wear(mut rpc: Rpc, ids: Vec<PayloadId>, times: usize) {
+    let ask = |id: &PayloadId| AcquireReadLeaseRequest {
+        id: Some(id.clone()),
+        min_tier: Tier::Ram as i32,
+        ..AcquireReadLeaseRequest::default()
+    };
+    let mut held = Vec::new();
+    for _ in 0..times {
+        let request = AcquireReadLeasesRequest { requests: ids.iter().map(ask).collect() };
+        let results = rpc.data.acquire_read_leases(request).await.unwrap().into_inner().results;
+        let leases = results.into_iter().map(|result| match result.outcome {
+            Some(Outcome::Response(lease)) => lease.lease_id.unwrap(),
+            other => panic!("{other:?}"),
+        });
+        let lease_ids = std::mem::replace(&mut held, leases.collect());
+        rpc.data.release_leases(ReleaseLeasesRequest { lease_ids }).await.unwrap();
+        let results = rpc.spill_all(SpillRequest { ids: ids.clone(), ..Default::default() }).await.unwrap();
+        assert!(results.iter().all(|result| result.ok), "{results:?}");
     }
-    let results = rpc.spill_all(SpillRequest { ids: ids.to_vec(), ..Default::default() }).await.unwrap();
-    assert!(results.iter().all(|result| result.ok), "{results:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,24 +180,11 @@ async fn a_watcher_that_never_reads_costs_little_slows_nobody_and_is_told_what_i
     let mut deaf = wire.open(&named::path("WatchPayloads"), body, &[]).await;
     let mut ids = Vec::new();
     for _ in 0..500 {
-        let id = id_of(&rpc.put(Tier::Ram, b"x").await.unwrap());
-        let request = AcquireReadLeaseRequest {
-            id: Some(id.clone()),
-            min_lease_duration_ms: 120_000,
-            ..AcquireReadLeaseRequest::default()
-        };
-        rpc.data.acquire_read_lease(request).await.unwrap();
-        rpc.spill(id.clone()).await.unwrap();
-        ids.push(id);
+        ids.push(id_of(&rpc.put(Tier::Disk, b"x").await.unwrap()));
     }
     let mut others = Vec::new();
     for part in ids.chunks(125) {
-        let (mut rpc, part) = (daemon.rpc().await, part.to_vec());
-        others.push(tokio::spawn(async move {
-            for _ in 0..MANY / (4 * 2 * part.len()) {
-                wear(&mut rpc, &part).await;
-            }
-        }));
+        others.push(tokio::spawn(wear(daemon.rpc().await, part.to_vec(), MANY / (ids.len() * 2))));
     }
     let resident = || {
         let status = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
