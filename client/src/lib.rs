@@ -32,10 +32,12 @@
 //! How a lease is taken and where bytes are opened is hidden behind these types: no caller sees the transport.
 
 mod address;
+mod batch;
 pub mod blocking;
 mod client;
 mod descriptor;
 mod error;
+mod holders;
 mod keeper;
 mod lease;
 mod lineage;
@@ -48,6 +50,7 @@ mod rpc;
 mod stats;
 mod streams;
 mod tiering;
+mod watch;
 mod write;
 
 pub use address::Address;
@@ -57,6 +60,7 @@ pub use descriptor::{
     Protection, SpillTarget, Summary, Tier, TierSet, Timestamp, UnixMillis,
 };
 pub use error::{Code, Error, Reason, Refusal, Result};
+pub use holders::{LeaseInfo, Leases, SessionInfo, Sessions};
 pub use lineage::{Direction, Edge, LineageEdge};
 pub use list::{ListOptions, Page, Payloads};
 pub use metadata::{Metadata, MetadataEvent, MetadataEvents, MetadataOptions, NewMetadataEvent, StoredMetadata};
@@ -66,4 +70,5 @@ pub use streams::{
     BadName, NewEntry, RangeOptions, Retention, Start, StreamEntry, StreamName, SubscribeOptions, Subscription,
 };
 pub use tiering::SpillOptions;
+pub use watch::{Event, EventKind, Watch, WatchFrom};
 pub use write::{CreateOptions, PayloadMut};

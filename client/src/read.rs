@@ -62,7 +62,7 @@ pub struct ReadOptions {
 }
 
 impl ReadOptions {
-    fn request(self, id: PayloadId) -> v1::AcquireReadLeaseRequest {
+    pub(crate) fn request(self, id: PayloadId) -> v1::AcquireReadLeaseRequest {
         v1::AcquireReadLeaseRequest {
             id: Some(id.into()),
             min_tier: tier_number(self.min_tier),
@@ -125,13 +125,18 @@ struct Held {
 
 impl PayloadView {
     pub(crate) async fn acquire(client: &Client, id: PayloadId, options: ReadOptions) -> Result<Self> {
-        let rpc = client.rpc().clone();
+        let rpc = client.rpc();
         let request = rpc.request(options.request(id));
         let answer = rpc.outcome(rpc.data().acquire_read_lease(request)).await?;
+        Self::open(client, answer, options)
+    }
+
+    /// Maps what was leased; what can't be mapped is given back.
+    pub(crate) fn open(client: &Client, answer: v1::AcquireReadLeaseResponse, options: ReadOptions) -> Result<Self> {
         let lease = Holder::new(lease(&answer, options)?, client.keeper().clone());
         let descriptor = descriptor(answer.payload_descriptor)?;
         let map = place::readable(&descriptor)?;
-        Ok(Self(Arc::new(Held { map, descriptor, lease, rpc })))
+        Ok(Self(Arc::new(Held { map, descriptor, lease, rpc: client.rpc().clone() })))
     }
 
     /// The payload as it was when it was leased; its bytes are at that location.

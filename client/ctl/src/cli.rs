@@ -9,9 +9,11 @@ use clap_complete::Shell;
 use payload_manager_client::{PayloadId, Priority, Protection, SpillTarget, Tier};
 
 use crate::exit::CODES;
+use crate::holders::LeasesArgs;
 use crate::lineage::LineageArgs;
 use crate::meta::MetaArgs;
 use crate::pin::{PinArgs, PrefetchArgs};
+use crate::watch::WatchArgs;
 
 /// Puts, gets, lists and moves the payloads of a daemon on this host.
 #[derive(Debug, Parser)]
@@ -98,6 +100,12 @@ pub(crate) enum Command {
     Rm(RmArgs),
     /// Show what the daemon holds
     Stats,
+    /// Print every change of every payload, as it comes
+    Watch(WatchArgs),
+    /// List who holds payloads where they are
+    Leases(LeasesArgs),
+    /// List the clients that have a session
+    Sessions,
     /// Print the completions of a shell
     ///
     /// For bash: payloadctl completions bash > ~/.local/share/bash-completion/completions/payloadctl

@@ -4,6 +4,7 @@ mod cli;
 mod copy;
 mod exit;
 mod get;
+mod holders;
 mod lineage;
 mod look;
 mod manual;
@@ -14,6 +15,7 @@ mod put;
 mod safe;
 mod signals;
 mod tiering;
+mod watch;
 mod words;
 
 use std::process::ExitCode;
@@ -102,6 +104,9 @@ async fn without_input(command: Command, client: &Client, output: Output) -> Out
         Command::Unpin(args) => pin::unpin(client, output.json, args).await,
         Command::Prefetch(args) => pin::prefetch(client, args).await,
         Command::Lineage(args) => lineage::run(client, output, args).await,
+        Command::Watch(args) => watch::run(client, output, args).await,
+        Command::Leases(args) => holders::leases(client, output, args).await,
+        Command::Sessions => holders::sessions(client, output).await,
         // They were done without a daemon, or with what was read for them.
         Command::Completions { .. } | Command::Man { .. } | Command::Put(_) | Command::Meta(_) => Ok(()),
     }

@@ -26,8 +26,10 @@ mod payload;
 mod runtime;
 mod said;
 mod streams;
+mod watch;
 
 pub use client::Client;
 pub use follow::{Payloads, Subscription};
 pub use payload::{PayloadMut, PayloadView};
 pub use said::MetadataEvents;
+pub use watch::{Leases, Sessions, Watch};

@@ -17,7 +17,7 @@ use payload_manager_core::facts::{Labels, Pin};
 use payload_manager_types::{PayloadId, SpillTarget};
 use tonic::{Request, Response, Status};
 
-use super::status::{failed, invalid, not_built};
+use super::status::{failed, invalid};
 use super::{Service, lineage, metadata, wire};
 use crate::engine::{NewPayload, Spilled, Wait};
 

@@ -88,7 +88,7 @@ impl Known {
 /// A client that makes, moves and deletes payloads, and leaves some.
 async fn churn(mut rpc: Rpc, seed: usize) {
     for round in 0..40 {
-        let tier = if (round + seed) % 3 == 0 { Tier::Disk } else { Tier::Ram };
+        let tier = if (round + seed).is_multiple_of(3) { Tier::Disk } else { Tier::Ram };
         let id = id_of(&rpc.put(tier, &[7; 100]).await.unwrap());
         match (round + seed) % 5 {
             0 => drop(rpc.spill(id.clone()).await.unwrap()),
