@@ -81,6 +81,18 @@ pub enum Error {
         /// What has happened since.
         why: &'static str,
     },
+    /// Retention has cut into what was asked for.
+    #[error(
+        "stream {stream}: retention has removed offset {asked}; what is kept begins at {first}: ask for what is kept, or use Read"
+    )]
+    RangeCut {
+        /// Of which.
+        stream: StreamName,
+        /// What was asked for.
+        asked: u64,
+        /// The oldest kept.
+        first: u64,
+    },
     /// A lease outlasted the wait for the memory under it.
     #[error("payload {id}: spilled, but a lease still keeps the memory of its {tier} copy")]
     StillLeased {

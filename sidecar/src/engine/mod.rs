@@ -147,6 +147,8 @@ impl Engine {
         self.free_blocks(leftovers);
         let engine = self.clone();
         self.0.tasks.spawn("reaper", async move { engine.reap().await });
+        let engine = self.clone();
+        self.0.tasks.spawn("retention", async move { engine.keep_young().await });
     }
 
     /// Every task of the daemon.

@@ -31,6 +31,12 @@ pub(super) fn answer_full(id: payload_manager_types::PayloadId) -> Status {
     status(Code::ResourceExhausted, Reason::AnswerTooLarge, message, about(&id))
 }
 
+/// An answer that would be larger than any may be; `instead` says how to ask for less.
+pub(super) fn too_large(what: &str, instead: &str) -> Status {
+    let message = format!("{what} are more than fit an answer of 3 MiB; {instead}");
+    status(Code::ResourceExhausted, Reason::AnswerTooLarge, message, [])
+}
+
 /// A call that this version does not offer.
 pub(super) fn not_built(call: &'static str) -> Status {
     let message = format!("{call} is not offered by this version of the daemon");
@@ -99,6 +105,10 @@ fn judge(error: &Error) -> (Code, Reason, Facts) {
             (Code::InvalidArgument, Reason::BadResumeToken, vec![("field", "resume_token".to_owned())])
         }
         Error::ResumeTooOld { .. } => (Code::OutOfRange, Reason::ResumeTokenTooOld, Vec::new()),
+        Error::RangeCut { stream, asked, first } => {
+            let facts = [("stream", stream.to_string()), ("asked", asked.to_string()), ("first", first.to_string())];
+            (Code::FailedPrecondition, Reason::RangeCut, facts.into())
+        }
         Error::StillLeased { id, tier } => {
             let mut facts = about(id);
             facts.push(("tier", tier.to_string()));
