@@ -8,8 +8,9 @@ use payload_manager_api::admin::v1::{StatsRequest, StatsResponse};
 use payload_manager_api::core::v1::{PayloadDescriptor, PayloadId, Tier};
 use payload_manager_api::runtime::v1::{
     AcquireReadLeaseRequest, AcquireReadLeaseResponse, AllocatePayloadRequest, AppendItem, CommitPayloadRequest,
-    CreateStreamRequest, DeleteRequest, ListPayloadsRequest, PayloadSummary, PromoteRequest, ReleaseLeaseRequest,
-    ResolveSnapshotRequest, SpillRequest, StreamId, spill_response,
+    CommitRequest, CreateStreamRequest, DeleteRequest, GetStreamRequest, GetStreamResponse, ListPayloadsRequest,
+    PayloadSummary, PromoteRequest, ReleaseLeaseRequest, ResolveSnapshotRequest, SpillRequest, StreamId,
+    spill_response,
 };
 use payload_manager_api::services::v1::payload_admin_service_client::PayloadAdminServiceClient;
 use payload_manager_api::services::v1::payload_catalog_service_client::PayloadCatalogServiceClient;
@@ -254,6 +255,24 @@ impl Rpc {
         let request = payload_manager_api::runtime::v1::AppendRequest { stream: Some(stream(name)), items };
         let answer = self.stream.append(request).await?.into_inner();
         Ok((answer.first_offset, answer.last_offset))
+    }
+
+    /// Says how far a consumer group has come.
+    ///
+    /// # Errors
+    /// The daemon's.
+    pub async fn commit_offset(&mut self, name: &str, group: &str, offset: u64) -> Result<(), Status> {
+        let request = CommitRequest { stream: Some(stream(name)), consumer_group: group.to_owned(), offset };
+        self.stream.commit(request).await.map(|_| ())
+    }
+
+    /// A stream's bounds, retention and groups.
+    ///
+    /// # Errors
+    /// The daemon's.
+    pub async fn stream_info(&mut self, name: &str) -> Result<GetStreamResponse, Status> {
+        let request = GetStreamRequest { stream: Some(stream(name)) };
+        Ok(self.stream.get_stream(request).await?.into_inner())
     }
 }
 

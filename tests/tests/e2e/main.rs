@@ -9,6 +9,7 @@
 mod batches;
 mod crowd;
 mod daemons;
+mod followers;
 mod framing;
 mod leases;
 mod life;
@@ -16,6 +17,7 @@ mod lineage;
 mod listing;
 mod metadata;
 mod pins;
+mod retention;
 mod services;
 mod streams;
 mod table;

@@ -5,9 +5,10 @@
 
 use payload_manager_api::core::v1::Tier;
 use payload_manager_api::runtime::v1::{
-    AcquireReadLeaseRequest, AllocatePayloadRequest, AppendItem, AppendRequest, CommitPayloadRequest,
-    CreateStreamRequest, DeleteRequest, DeleteStreamRequest, GetPayloadRequest, PromoteRequest, ReadRequest,
-    ReleaseLeaseRequest, RenewLeaseRequest, ResolveSnapshotRequest, SpillRequest, SubscribeRequest,
+    AcquireReadLeaseRequest, AllocatePayloadRequest, AppendItem, AppendRequest, CommitPayloadRequest, CommitRequest,
+    CreateStreamRequest, DeleteRequest, DeleteStreamRequest, GetCommittedRequest, GetPayloadRequest, GetRangeRequest,
+    GetStreamRequest, PromoteRequest, ReadRequest, ReleaseLeaseRequest, RenewLeaseRequest, ResolveSnapshotRequest,
+    SpillRequest, SubscribeRequest,
 };
 use payload_manager_api::{FILE_DESCRIPTOR_SET, Reason};
 use payload_manager_tests::rpc::stream;
@@ -98,6 +99,17 @@ fn good_one(call: &str) -> (Given, Good) {
         "Read" => {
             (Given::Stream, |_| ReadRequest { stream: Some(stream(STREAM)), ..Default::default() }.encode_to_vec())
         }
+        "Commit" => (Given::Stream, |_| {
+            let (stream, consumer_group) = (Some(stream(STREAM)), "g".to_owned());
+            CommitRequest { stream, consumer_group, offset: 0 }.encode_to_vec()
+        }),
+        "GetCommitted" => (Given::Stream, |_| {
+            GetCommittedRequest { stream: Some(stream(STREAM)), consumer_group: "g".to_owned() }.encode_to_vec()
+        }),
+        "GetRange" => (Given::Stream, |_| {
+            GetRangeRequest { stream: Some(stream(STREAM)), start_offset: 0, end_offset: 1 }.encode_to_vec()
+        }),
+        "GetStream" => (Given::Stream, |_| GetStreamRequest { stream: Some(stream(STREAM)) }.encode_to_vec()),
         "Subscribe" => {
             (Given::Stream, |_| SubscribeRequest { stream: Some(stream(STREAM)), ..Default::default() }.encode_to_vec())
         }

@@ -9,6 +9,7 @@ mod life;
 mod lineage;
 mod malformed;
 mod metadata;
+mod offsets;
 mod pin;
 mod row;
 mod spill;
@@ -28,7 +29,7 @@ use world::World;
 
 /// The calls of this version, and every code that each can answer. Left out are those that any call can answer and that
 /// need a daemon of their own: PERMISSION_DENIED and UNAVAILABLE.
-const REACHES: [(&str, &[Code]); 32] = [
+const REACHES: [(&str, &[Code]); 37] = [
     ("AllocatePayload", &[Code::Ok, Code::InvalidArgument, Code::FailedPrecondition, Code::ResourceExhausted]),
     ("CommitPayload", &[Code::Ok, Code::InvalidArgument, Code::NotFound, Code::FailedPrecondition]),
     ("Delete", &[Code::Ok, Code::InvalidArgument, Code::NotFound, Code::Aborted]),
@@ -104,11 +105,16 @@ const REACHES: [(&str, &[Code]); 32] = [
     ("ReleaseLeases", &[Code::Ok, Code::InvalidArgument]),
     ("ListLeases", &[Code::Ok, Code::InvalidArgument]),
     ("ListSessions", &[Code::Ok, Code::InvalidArgument]),
+    ("Commit", &[Code::Ok, Code::InvalidArgument, Code::NotFound, Code::OutOfRange]),
+    ("GetCommitted", &[Code::Ok, Code::InvalidArgument, Code::NotFound]),
+    ("GetRange", &[Code::Ok, Code::InvalidArgument, Code::NotFound, Code::FailedPrecondition, Code::ResourceExhausted]),
+    ("ListStreams", &[Code::Ok, Code::InvalidArgument]),
+    ("GetStream", &[Code::Ok, Code::InvalidArgument, Code::NotFound]),
 ];
 
 fn table() -> Vec<Row> {
     let written = [life::rows(), tiering::rows(), spill::rows(), lease::rows(), stream::rows(), watch::rows()];
-    let said = [pin::rows(), metadata::rows(), lineage::rows()];
+    let said = [offsets::rows(), pin::rows(), metadata::rows(), lineage::rows()];
     written.into_iter().chain(said).flatten().chain(malformed::rows()).collect()
 }
 

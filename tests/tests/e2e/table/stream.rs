@@ -3,8 +3,9 @@
 use payload_manager_api::core::v1::PayloadId;
 use payload_manager_api::runtime::v1::subscribe_request::Start;
 use payload_manager_api::runtime::v1::{
-    AppendItem, AppendRequest, AppendResponse, CreateStreamRequest, DeleteStreamRequest, ReadRequest, ReadResponse,
-    StreamId, SubscribeRequest, SubscribeResponse,
+    AppendItem, AppendRequest, AppendResponse, CommitRequest, CreateStreamRequest, DeleteStreamRequest,
+    GetCommittedRequest, GetRangeRequest, GetStreamRequest, ReadRequest, ReadResponse, StreamId, SubscribeRequest,
+    SubscribeResponse,
 };
 use payload_manager_api::{Reason, Timestamp};
 use payload_manager_tests::rpc::stream;
@@ -36,6 +37,10 @@ fn item(id: &PayloadId) -> AppendItem {
     AppendItem { payload_id: Some(id.clone()), ..Default::default() }
 }
 
+fn absent() -> PayloadId {
+    PayloadId { value: vec![1; 16] }
+}
+
 fn append(items: Vec<AppendItem>) -> AppendRequest {
     AppendRequest { stream: Some(stream(STREAM)), items }
 }
@@ -54,7 +59,7 @@ fn appended() -> Vec<Row> {
 }
 
 fn refused_appends() -> Vec<Row> {
-    let nobody = || item(&PayloadId { value: vec![1; 16] });
+    let nobody = || item(&absent());
     let with = |change: fn(&mut AppendItem)| {
         move |world: &World| {
             let mut bad = item(&world.subject);
@@ -66,6 +71,13 @@ fn refused_appends() -> Vec<Row> {
     let only = |world: &World| append(vec![item(&world.subject)]);
     let (no_stream, no_payload) = ((Code::NotFound, Reason::StreamNotFound), (Code::NotFound, Reason::PayloadNotFound));
     let uncommitted = (Code::FailedPrecondition, Reason::NotCommitted);
+    let thousand = |bad: fn(&World) -> AppendItem| {
+        move |world: &World| {
+            let mut items = vec![item(&world.subject); 1000];
+            items[777] = bad(world);
+            append(items)
+        }
+    };
     let bad_time = |item: &mut AppendItem| item.event_time = Some(Timestamp { seconds: 1, nanos: -1 });
     let late = |item: &mut AppendItem| item.event_time = Some(Timestamp { seconds: 253_402_300_800, nanos: 0 });
     let fat = |item: &mut AppendItem| item.tags = [("key".to_owned(), "x".repeat(1 << 20))].into();
@@ -85,6 +97,15 @@ fn refused_appends() -> Vec<Row> {
             Given::Stream,
             |w| append(vec![item(&w.subject), item(&w.other)]),
             uncommitted,
+        ),
+        refused("Append", "one of 1,000 is not there", Given::Stream, thousand(|_| item(&absent())), no_payload),
+        refused("Append", "one of 1,000 is not committed", Given::Stream, thousand(|w| item(&w.other)), uncommitted),
+        refused(
+            "Append",
+            "one of 1,000 is no id",
+            Given::Stream,
+            thousand(|_| item(&PayloadId { value: vec![1; 15] })),
+            (INVALID, Reason::IdLength),
         ),
         refused("Append", "at no time", Given::Stream, with(bad_time), (INVALID, Reason::BadTime)),
         refused("Append", "after the year 9999", Given::Stream, with(late), (INVALID, Reason::TimeTooLate)),
@@ -159,15 +180,21 @@ fn subscribed() -> Vec<Row> {
 /// Every call that names a stream, with names that break the rules.
 fn misnamed() -> Vec<Row> {
     let named = |name: &str, namespace: &str| StreamId { name: name.to_owned(), namespace: namespace.to_owned() };
-    let long = "x".repeat(256);
-    let bad = [named("", ""), named(&long, ""), named("a\nb", ""), named("a", "\u{7f}"), named("a", &long)];
+    let (long, longer) = ("x".repeat(256), "x".repeat(10 << 10));
+    let mut bad = vec![named("", ""), named("a", "\u{7f}"), named("a", &long)];
+    bad.extend([long.as_str(), &longer, "a\nb", "a\0b"].map(|name| named(name, "")));
     let mut rows = Vec::new();
-    for stream in bad {
-        rows.push(misname("CreateStream", CreateStreamRequest { stream: Some(stream.clone()), ..Default::default() }));
-        rows.push(misname("DeleteStream", DeleteStreamRequest { stream: Some(stream.clone()) }));
-        rows.push(misname("Append", AppendRequest { stream: Some(stream.clone()), items: Vec::new() }));
-        rows.push(misname("Read", ReadRequest { stream: Some(stream.clone()), ..Default::default() }));
-        rows.push(misname("Subscribe", SubscribeRequest { stream: Some(stream), ..Default::default() }));
+    for bad in bad {
+        let stream = Some(bad);
+        rows.push(misname("CreateStream", CreateStreamRequest { stream: stream.clone(), ..Default::default() }));
+        rows.push(misname("DeleteStream", DeleteStreamRequest { stream: stream.clone() }));
+        rows.push(misname("Append", AppendRequest { stream: stream.clone(), items: Vec::new() }));
+        rows.push(misname("Read", ReadRequest { stream: stream.clone(), ..Default::default() }));
+        rows.push(misname("GetRange", GetRangeRequest { stream: stream.clone(), ..Default::default() }));
+        rows.push(misname("Subscribe", SubscribeRequest { stream: stream.clone(), ..Default::default() }));
+        rows.push(misname("Commit", CommitRequest { stream: stream.clone(), ..Default::default() }));
+        rows.push(misname("GetCommitted", GetCommittedRequest { stream: stream.clone(), ..Default::default() }));
+        rows.push(misname("GetStream", GetStreamRequest { stream }));
     }
     rows
 }

@@ -3,8 +3,8 @@
 use payload_manager_api::core::v1::{EvictionPolicy, LeaseId, PayloadDescriptor, PayloadId, Tier};
 use payload_manager_api::runtime::v1::acquire_read_lease_result::Outcome;
 use payload_manager_api::runtime::v1::{
-    AcquireReadLeaseResponse, AcquireReadLeasesResponse, AllocatePayloadRequest, CreateStreamRequest,
-    DeleteStreamRequest, GetPayloadRequest, ReadRequest, ReleaseLeaseRequest,
+    AcquireReadLeaseResponse, AcquireReadLeasesResponse, AllocatePayloadRequest, AppendItem, AppendRequest,
+    CreateStreamRequest, DeleteStreamRequest, GetPayloadRequest, GetStreamRequest, ReadRequest, ReleaseLeaseRequest,
 };
 use payload_manager_tests::rpc::{id_of, stream};
 use payload_manager_tests::wait::eventually_async;
@@ -66,6 +66,8 @@ pub(super) enum Given {
     Stream,
     /// Active, three times in the stream, which keeps one.
     CutStream,
+    /// Active, in a stream whose entries are more than fit an answer.
+    LargeStream,
 }
 
 /// The size of the subject.
@@ -229,6 +231,7 @@ impl World {
             Given::TooMuchLineage => self.descend_from_much().await,
             Given::Stream => self.fill_stream(0).await,
             Given::CutStream => self.fill_stream(1).await,
+            Given::LargeStream => self.overfill_stream().await,
             _ => {}
         }
     }
@@ -269,16 +272,28 @@ impl World {
         }
     }
 
+    async fn overfill_stream(&mut self) {
+        self.rpc.create_stream(STREAM).await.unwrap();
+        let tags = [("k".to_owned(), "x".repeat((1 << 20) - 1))].into();
+        let item = AppendItem { payload_id: Some(self.subject.clone()), tags, ..Default::default() };
+        for _ in 0..4 {
+            let request = AppendRequest { stream: Some(stream(STREAM)), items: vec![item.clone()] };
+            self.rpc.stream.append(request).await.unwrap();
+        }
+    }
+
     /// All that a call could have changed, as text.
     async fn everything(&mut self) -> String {
         let subject = GetPayloadRequest { id: Some(self.subject.clone()) };
         let subject = self.rpc.catalog.get_payload(subject).await.map(|answer| answer.into_inner());
         let read = ReadRequest { stream: Some(stream(STREAM)), ..Default::default() };
         let read = self.rpc.stream.read(read).await.map(|answer| answer.into_inner());
+        let asked = GetStreamRequest { stream: Some(stream(STREAM)) };
+        let known = self.rpc.stream.get_stream(asked).await.map(|answer| answer.into_inner()).map_err(|e| e.code());
         let said = self.said().await;
         let (listed, stats) = (self.rpc.list().await.unwrap(), self.rpc.stats().await.unwrap());
         let (subject, read) = (subject.map_err(|e| e.code()), read.map_err(|e| e.code()));
-        format!("{subject:?} {said} {read:?} {listed:?} {stats:?} {:?}", self.daemon.disk_files())
+        format!("{subject:?} {said} {read:?} {known:?} {listed:?} {stats:?} {:?}", self.daemon.disk_files())
     }
 
     fn keep_lease(&mut self, row: &Row, answer: &Answer) {
