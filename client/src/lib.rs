@@ -6,7 +6,7 @@
 //! [`spill`](Client::spill) and [`pin`](Client::pin) for tiers, [`list`](Client::list), [`stats`](Client::stats), what is
 //! said about payloads ([`set_metadata`](Client::set_metadata)) and what they were made from
 //! ([`lineage`](Client::lineage)), and streams of payload ids ([`append`](Client::append),
-//! [`subscribe`](Client::subscribe)). Errors say why and whether to try again ([`Error`]).
+//! [`subscribe`](Client::subscribe), [`consume`](Client::consume)). Errors say why and whether to try again ([`Error`]).
 //! Programs without an async runtime use [`blocking`].
 //!
 //! ```
@@ -37,6 +37,8 @@ pub mod blocking;
 mod client;
 mod descriptor;
 mod error;
+mod follow;
+mod groups;
 mod holders;
 mod keeper;
 mod lease;
@@ -48,6 +50,7 @@ mod place;
 mod read;
 mod rpc;
 mod stats;
+mod stream_info;
 mod streams;
 mod tiering;
 mod watch;
@@ -60,15 +63,16 @@ pub use descriptor::{
     Protection, SpillTarget, Summary, Tier, TierSet, Timestamp, UnixMillis,
 };
 pub use error::{Code, Error, Reason, Refusal, Result};
+pub use follow::{Start, SubscribeOptions, Subscription};
+pub use groups::Consumer;
 pub use holders::{LeaseInfo, Leases, SessionInfo, Sessions};
 pub use lineage::{Direction, Edge, LineageEdge};
 pub use list::{ListOptions, Page, Payloads};
 pub use metadata::{Metadata, MetadataEvent, MetadataEvents, MetadataOptions, NewMetadataEvent, StoredMetadata};
 pub use read::{PayloadView, Promotion, ReadOptions};
 pub use stats::{Space, Stats, TierStats};
-pub use streams::{
-    BadName, NewEntry, RangeOptions, Retention, Start, StreamEntry, StreamName, SubscribeOptions, Subscription,
-};
+pub use stream_info::{ConsumerGroup, StreamInfo, Streams};
+pub use streams::{BadName, NewEntry, RangeOptions, Retention, StreamEntry, StreamName};
 pub use tiering::SpillOptions;
 pub use watch::{Event, EventKind, Watch, WatchFrom};
 pub use write::{CreateOptions, PayloadMut};

@@ -1,29 +1,14 @@
-//! Streams: durable, ordered logs of payload ids. Made, appended to, read, followed.
+//! Streams: durable, ordered logs of payload ids. Made, appended to, read, deleted; `follow` follows them.
 
-use std::ops::Range;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::ops::{Range, RangeInclusive};
 
-use futures_core::Stream;
 use payload_manager_api::convert;
 use payload_manager_api::runtime::v1;
-use payload_manager_api::runtime::v1::subscribe_request::Start as WireStart;
-use tonic::Streaming;
 
 use crate::client::Client;
 use crate::descriptor::UnixMillis;
-use crate::error::{Error, Result};
-use crate::rpc::Rpc;
+use crate::error::Result;
 
-/// Where a subscription starts.
-///
-/// ```
-/// use payload_manager_client::{Start, SubscribeOptions};
-///
-/// assert_eq!(SubscribeOptions::from(Start::Offset(7)).start, Start::Offset(7));
-/// ```
-#[doc(inline)]
-pub use payload_manager_api::convert::Start;
 #[doc(inline)]
 pub use payload_manager_types::{BadName, NewEntry, Retention, StreamEntry, StreamName};
 
@@ -43,83 +28,6 @@ pub struct RangeOptions {
     pub max_entries: u64,
     /// Without those that were appended earlier.
     pub not_before: Option<UnixMillis>,
-}
-
-/// How a stream is followed.
-///
-/// ```
-/// use payload_manager_client::{Start, SubscribeOptions};
-///
-/// let options = SubscribeOptions { start: Start::Latest, max_inflight: 16 };
-/// assert_ne!(options, SubscribeOptions::default());
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SubscribeOptions {
-    /// From where; the default is the oldest entry.
-    pub start: Start,
-    /// Entries that the daemon holds ready at most; 0 leaves it to the daemon.
-    pub max_inflight: u32,
-}
-
-impl Default for SubscribeOptions {
-    fn default() -> Self {
-        Start::Beginning.into()
-    }
-}
-
-impl From<Start> for SubscribeOptions {
-    fn from(start: Start) -> Self {
-        Self { start, max_inflight: 0 }
-    }
-}
-
-/// Entries of a stream as they come: [`Client::subscribe`]. Every entry once, in order, without end; dropping it ends
-/// the subscription. After an error nothing more comes: subscribe again from the offset after the last one seen.
-///
-/// ```
-/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
-/// # #[tokio::main]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// # let daemon = daemon()?;
-/// # let client = payload_manager_client::Client::connect(daemon.socket()).await?;
-/// # let id = client.create(4096).await?.commit().await?.id;
-/// use futures_util::TryStreamExt;
-/// use payload_manager_client::{Start, StreamName, Subscription};
-///
-/// let frames = StreamName::new("", "frames")?;
-/// client.create_stream(&frames, Default::default()).await?;
-/// client.append(&frames, [id]).await?;
-/// let mut entries: Subscription = client.subscribe(&frames, Start::Beginning).await?;
-/// let first = entries.try_next().await?.expect("a subscription has no end");
-/// assert_eq!((first.offset, first.what.payload), (0, id));
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug)]
-#[must_use = "a subscription that is dropped is over"]
-pub struct Subscription {
-    /// `None` after an error.
-    answers: Option<Streaming<v1::SubscribeResponse>>,
-    rpc: Rpc,
-}
-
-impl Stream for Subscription {
-    type Item = Result<StreamEntry>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Some(answers) = &mut self.answers else {
-            return Poll::Ready(None);
-        };
-        let item = match std::task::ready!(Pin::new(answers).poll_next(context)) {
-            Some(Ok(answer)) => entry(answer.entry),
-            Some(Err(status)) => Err(self.rpc.error(&status)),
-            None => Err(Error::bad("the daemon ended the subscription and did not say why")),
-        };
-        if item.is_err() {
-            self.answers = None;
-        }
-        Poll::Ready(Some(item))
-    }
 }
 
 impl Client {
@@ -220,8 +128,7 @@ impl Client {
         answer.entries.into_iter().map(|wire| entry(Some(wire))).collect()
     }
 
-    /// Follows a stream: what it holds from the start, then what is appended, as it is appended. A slow subscriber slows
-    /// nobody but itself. A client's deadline bounds how long subscribing takes, not the subscription.
+    /// Reads the entries between two offsets, both inclusive, as far as they exist.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
@@ -230,39 +137,54 @@ impl Client {
     /// # let daemon = daemon()?;
     /// # let client = payload_manager_client::Client::connect(daemon.socket()).await?;
     /// # let id = client.create(4096).await?.commit().await?.id;
-    /// use futures_util::TryStreamExt;
-    /// use payload_manager_client::{Start, StreamName};
+    /// use payload_manager_client::StreamName;
     ///
     /// let frames = StreamName::new("", "frames")?;
     /// client.create_stream(&frames, Default::default()).await?;
-    /// let mut entries = client.subscribe(&frames, Start::Offset(0)).await?;
-    /// client.append(&frames, [id]).await?;
-    /// assert_eq!(entries.try_next().await?.map(|entry| entry.what.payload), Some(id));
+    /// client.append(&frames, [id, id, id]).await?;
+    /// let some = client.read_range(&frames, 1..=7).await?;
+    /// assert_eq!(some.iter().map(|entry| entry.offset).collect::<Vec<_>>(), [1, 2]);
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
-    /// [`Reason::StreamNotFound`](crate::Reason::StreamNotFound), and [`Reason::OffsetRemoved`](crate::Reason::OffsetRemoved)
-    /// when retention has removed the start.
-    pub async fn subscribe(&self, stream: &StreamName, options: impl Into<SubscribeOptions>) -> Result<Subscription> {
-        let options = options.into();
-        let rpc = self.rpc().clone();
-        let message = v1::SubscribeRequest {
-            stream: Some(stream.into()),
-            start: Some(match options.start {
-                Start::Offset(offset) => WireStart::Offset(offset),
-                Start::Beginning => WireStart::FromBeginning(true),
-                Start::Latest => WireStart::FromLatest(true),
-            }),
-            max_inflight: options.max_inflight,
-        };
-        let mut streams = rpc.streams();
-        let begun = rpc.in_time(rpc.outcome(streams.subscribe(message))).await?;
-        Ok(Subscription { answers: Some(begun), rpc })
+    /// [`Reason::StreamNotFound`](crate::Reason::StreamNotFound); [`Reason::RangeCut`](crate::Reason::RangeCut) if
+    /// retention has removed any of them; [`Reason::AnswerTooLarge`](crate::Reason::AnswerTooLarge) for more than 3 MiB:
+    /// [`Client::read_stream`] answers with as many as fit.
+    pub async fn read_range(&self, stream: &StreamName, offsets: RangeInclusive<u64>) -> Result<Vec<StreamEntry>> {
+        let (start_offset, end_offset) = offsets.into_inner();
+        let request = self.rpc().request(v1::GetRangeRequest { stream: Some(stream.into()), start_offset, end_offset });
+        let answer = self.rpc().outcome(self.rpc().streams().get_range(request)).await?;
+        answer.entries.into_iter().map(|wire| entry(Some(wire))).collect()
+    }
+
+    /// Deletes a stream with its entries and groups, and ends its subscriptions. One that is not there is fine.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::Client::connect(daemon.socket()).await?;
+    /// use payload_manager_client::StreamName;
+    ///
+    /// let frames = StreamName::new("", "frames")?;
+    /// client.create_stream(&frames, Default::default()).await?;
+    /// client.delete_stream(&frames).await?;
+    /// assert!(client.stream_info(&frames).await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The daemon can't be asked.
+    pub async fn delete_stream(&self, stream: &StreamName) -> Result<()> {
+        let request = self.rpc().request(v1::DeleteStreamRequest { stream: Some(stream.into()) });
+        self.rpc().outcome(self.rpc().streams().delete_stream(request)).await
     }
 }
 
-fn entry(wire: Option<v1::StreamEntry>) -> Result<StreamEntry> {
+pub(crate) fn entry(wire: Option<v1::StreamEntry>) -> Result<StreamEntry> {
     Ok(convert::entry(wire.unwrap_or_default())?)
 }

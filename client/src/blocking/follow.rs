@@ -7,6 +7,7 @@ use futures_util::StreamExt as _;
 use super::runtime::Connection;
 use crate::descriptor::Summary;
 use crate::error::Result;
+use crate::stream_info::StreamInfo;
 use crate::streams::StreamEntry;
 
 /// Payloads, newest first: [`Client::list`](super::Client::list). Asks for page after page, and ends after an error.
@@ -36,6 +37,35 @@ impl Iterator for Payloads {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.connection.wait(self.payloads.next())
+    }
+}
+
+/// Streams, by namespace and name: [`Client::list_streams`](super::Client::list_streams).
+///
+/// ```
+/// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let daemon = daemon()?;
+/// # let client = payload_manager_client::blocking::Client::connect(daemon.socket())?;
+/// use payload_manager_client::blocking::Streams;
+///
+/// let streams: Streams = client.list_streams();
+/// assert_eq!(streams.count(), 0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "an iterator asks for nothing until it is used"]
+pub struct Streams {
+    pub(super) streams: crate::Streams,
+    pub(super) connection: Arc<Connection>,
+}
+
+impl Iterator for Streams {
+    type Item = Result<StreamInfo>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.connection.wait(self.streams.next())
     }
 }
 

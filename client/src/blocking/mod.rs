@@ -21,6 +21,7 @@
 
 mod client;
 mod follow;
+mod groups;
 mod overview;
 mod payload;
 mod runtime;
@@ -29,7 +30,8 @@ mod streams;
 mod watch;
 
 pub use client::Client;
-pub use follow::{Payloads, Subscription};
+pub use follow::{Payloads, Streams, Subscription};
+pub use groups::Consumer;
 pub use payload::{PayloadMut, PayloadView};
 pub use said::MetadataEvents;
 pub use watch::{Leases, Sessions, Watch};

@@ -45,6 +45,19 @@ impl Error {
         }))
     }
 
+    /// There is a stream of that name, but it is another one.
+    pub(crate) fn made_again(stream: &payload_manager_types::StreamName) -> Self {
+        Self::Refused(Box::new(Refusal {
+            code: Code::NotFound,
+            reason: Reason::StreamNotFound.as_str().to_owned(),
+            message: format!(
+                "stream {stream}: it was deleted and made again while the daemon was away; subscribe to the new one"
+            ),
+            facts: [("stream".to_owned(), stream.to_string())].into(),
+            retryable: Reason::StreamNotFound.retryable(),
+        }))
+    }
+
     /// The connection, not the call, failed.
     pub(crate) fn unreachable(address: &str, source: &(dyn StdError + 'static)) -> Self {
         let why = match find::<std::io::Error>(source) {

@@ -17,6 +17,7 @@ mod lineage;
 mod listing;
 mod metadata;
 mod pins;
+mod resuming;
 mod retention;
 mod services;
 mod streams;
