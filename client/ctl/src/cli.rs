@@ -13,6 +13,7 @@ use crate::holders::LeasesArgs;
 use crate::lineage::LineageArgs;
 use crate::meta::MetaArgs;
 use crate::pin::{PinArgs, PrefetchArgs};
+use crate::stream::StreamArgs;
 use crate::watch::WatchArgs;
 
 /// Puts, gets, lists and moves the payloads of a daemon on this host.
@@ -96,6 +97,8 @@ pub(crate) enum Command {
     Meta(MetaArgs),
     /// Show what a payload was made from, as a tree
     Lineage(LineageArgs),
+    /// Make, fill, follow and list streams of payloads
+    Stream(StreamArgs),
     /// Delete payloads in every tier
     Rm(RmArgs),
     /// Show what the daemon holds
@@ -318,7 +321,11 @@ impl From<ProtectionName> for Protection {
     }
 }
 
-fn tag(text: &str) -> Result<(String, String), String> {
+/// A tag, as it is typed.
+///
+/// # Errors
+/// It has no key.
+pub(crate) fn tag(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("a tag is written KEY=VALUE".to_owned()),

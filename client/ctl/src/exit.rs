@@ -16,7 +16,7 @@ pub(crate) const CODES: &str = "Exit codes:
   0  all went well
   1  something else failed, such as a file that can't be read
   2  the command line is wrong, or the daemon refused an argument
-  3  no such payload
+  3  no such payload or stream
   4  right request, wrong state: leased, pinned, not committed, tier not configured
   5  the daemon, or what it needs, is out of reach, or did not answer in time
   6  a tier or another limit is full

@@ -14,6 +14,7 @@ mod pin;
 mod put;
 mod safe;
 mod signals;
+mod stream;
 mod tiering;
 mod watch;
 mod words;
@@ -104,6 +105,7 @@ async fn without_input(command: Command, client: &Client, output: Output) -> Out
         Command::Unpin(args) => pin::unpin(client, output.json, args).await,
         Command::Prefetch(args) => pin::prefetch(client, args).await,
         Command::Lineage(args) => lineage::run(client, output, args).await,
+        Command::Stream(args) => stream::run(client, output, args).await,
         Command::Watch(args) => watch::run(client, output, args).await,
         Command::Leases(args) => holders::leases(client, output, args).await,
         Command::Sessions => holders::sessions(client, output).await,

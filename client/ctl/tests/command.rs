@@ -4,6 +4,8 @@
 
 #[path = "command/said.rs"]
 mod said;
+#[path = "command/streams.rs"]
+mod streams;
 
 use std::fs;
 use std::io::Write as _;
