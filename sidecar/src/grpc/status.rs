@@ -37,12 +37,6 @@ pub(super) fn too_large(what: &str, instead: &str) -> Status {
     status(Code::ResourceExhausted, Reason::AnswerTooLarge, message, [])
 }
 
-/// A call that this version does not offer.
-pub(super) fn not_built(call: &'static str) -> Status {
-    let message = format!("{call} is not offered by this version of the daemon");
-    status(Code::Unimplemented, Reason::NotImplemented, message, [])
-}
-
 /// The caller's deadline came first.
 pub(super) fn too_late() -> Status {
     let message = "the deadline of the call is over; what it began may still finish: ask again, or give it more time";
