@@ -80,3 +80,32 @@ fn a_page_of_nothing_is_empty() {
     let mut w = World::new([0, 100, 0, 0]);
     assert_eq!(w.ledger.page(None, 10, None, w.now), payload_manager_core::ledger::Page::default());
 }
+
+#[test]
+fn leases_are_listed_with_the_copy_they_keep_though_their_payload_has_moved_or_gone() {
+    let mut w = World::new([0, 100, 100, 0]);
+    w.create(1, 10, Tier::Ram);
+    w.create(2, 20, Tier::Ram);
+    w.lease_for(1, 5_000).unwrap();
+    w.spill(1, Tier::Disk).unwrap();
+    w.settle();
+    w.lease_for(1, 9_000).unwrap();
+    w.lease_for(2, 5_000).unwrap();
+    w.delete(2, true).unwrap();
+    w.settle();
+    let mut list = |of: Option<u64>| {
+        let (mut rows, mut from) = (Vec::new(), Some(0));
+        while let Some(at) = from {
+            let page = w.ledger.leases(of.map(id), 1, at, w.now);
+            rows.extend(
+                page.rows.into_iter().map(|r| (r.payload, r.tier, r.size, r.expires.0 - w.now.wall.0, r.revoked)),
+            );
+            from = page.next;
+        }
+        rows
+    };
+    let of_one = [(id(1), Tier::Ram, 10, 5_000, false), (id(1), Tier::Disk, 10, 9_000, false)];
+    let of_two = [(id(2), Tier::Ram, 20, 5_000, true)];
+    assert_eq!((list(Some(1)), list(Some(2))), (of_one.to_vec(), of_two.to_vec()));
+    assert_eq!((list(None), list(Some(3))), ([&of_one[..], &of_two].concat(), Vec::new()));
+}
