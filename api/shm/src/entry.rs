@@ -55,6 +55,7 @@ impl<A: Atomic64, const N: usize> Entry<A, N> {
     ///
     /// Relaxed loads and fences only: those are the loads that may be done on memory mapped read-only.
     #[must_use]
+    #[inline]
     pub fn read(&self) -> Option<Snapshot<N>> {
         (0..TRIES).find_map(|_| {
             let found = self.try_read();
@@ -65,6 +66,7 @@ impl<A: Atomic64, const N: usize> Entry<A, N> {
         })
     }
 
+    #[inline]
     fn try_read(&self) -> Option<Snapshot<N>> {
         let seq = self.seq.load(Ordering::Relaxed);
         if seq & 1 == 1 {
@@ -78,6 +80,7 @@ impl<A: Atomic64, const N: usize> Entry<A, N> {
 
     /// The words as they are, perhaps half written: for the one writer, and for repair.
     #[must_use]
+    #[inline]
     pub fn peek(&self) -> [u64; N] {
         std::array::from_fn(|i| self.body.get(i).map_or(0, |word| word.load(Ordering::Relaxed)))
     }

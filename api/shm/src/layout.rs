@@ -145,11 +145,13 @@ pub(crate) enum Kind {
 }
 
 /// How many buckets a directory of `max` entries has: at most half of them in use.
+#[inline]
 pub(crate) const fn bucket_count(max: u32) -> usize {
     (max as usize * 2).next_power_of_two()
 }
 
 /// Where the entries of a directory start: after the header and the buckets, at a page.
+#[inline]
 pub(crate) const fn entries_at(max: u32) -> usize {
     (HEADER_BYTES + bucket_count(max) * size_of::<u32>()).next_multiple_of(PAGE_BYTES)
 }
@@ -165,6 +167,7 @@ pub(crate) const fn session_slots_at(entries: u32) -> usize {
 }
 
 /// Mixes words into one: splitmix64's finaliser over a running sum. A check against damage, not against malice.
+#[inline]
 pub(crate) fn mix(seed: u64, words: &[u64]) -> u64 {
     words.iter().fold(seed, |sum, word| {
         let mut z = (sum ^ word).wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -175,6 +178,7 @@ pub(crate) fn mix(seed: u64, words: &[u64]) -> u64 {
 }
 
 /// The hash of a payload's id in the directory of an instance: `mix` of the id's halves, seeded with the instance's.
+#[inline]
 pub(crate) fn hash(seed: u64, id: PayloadId) -> u64 {
     let (high, low) = id.to_words();
     mix(seed, &[high, low])

@@ -61,6 +61,7 @@ impl Pages {
     }
 
     /// The `T` at `offset`; `None` outside the mapping or off its alignment.
+    #[inline]
     pub(crate) fn one<T: Shared>(&self, offset: usize) -> Option<&T> {
         let end = offset.checked_add(size_of::<T>())?;
         if end > self.raw.len() || !offset.is_multiple_of(align_of::<T>()) {
@@ -74,6 +75,7 @@ impl Pages {
     }
 
     /// `count` of `T` from `offset`; `None` where they are not all inside.
+    #[inline]
     pub(crate) fn many<T: Shared>(&self, offset: usize, count: usize) -> Option<&[T]> {
         let bytes = size_of::<T>().checked_mul(count)?;
         if offset.checked_add(bytes)? > self.raw.len() || !offset.is_multiple_of(align_of::<T>()) {

@@ -176,6 +176,7 @@ impl Page {
         self.epoch_ms
     }
 
+    #[inline]
     pub(crate) const fn max(&self) -> u32 {
         self.plan.max
     }
@@ -185,22 +186,26 @@ impl Page {
     }
 
     /// The front of the page. There is one: a mapping without was never made.
+    #[inline]
     pub(crate) fn header(&self) -> Option<&Header> {
         self.pages.one(0)
     }
 
     /// Words of another kind than the items, before them.
+    #[inline]
     pub(crate) fn many<T: Shared>(&self, offset: usize, count: usize) -> Option<&[T]> {
         self.pages.many(offset, count)
     }
 
     /// All items of a page that was grown to its full size when it was made, whatever its header says by now.
+    #[inline]
     pub(crate) fn items<T: Shared>(&self) -> Option<&[T]> {
         let fits = size_of::<T>() == self.plan.item_bytes;
         fits.then(|| self.pages.many(self.plan.items_at, self.plan.max as usize)).flatten()
     }
 
     /// How many items have memory behind them.
+    #[inline]
     pub(crate) fn grown(&self) -> u32 {
         let told = self.header().map_or(0, |h| h.grown.load(Ordering::Relaxed));
         crate::sync::fence(Ordering::Acquire);
@@ -208,6 +213,7 @@ impl Page {
     }
 
     /// The item at `index`, if there is memory behind it.
+    #[inline]
     pub(crate) fn item<T: Shared>(&self, index: u32) -> Option<&T> {
         if index >= self.grown() || size_of::<T>() != self.plan.item_bytes {
             return None;

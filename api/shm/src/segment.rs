@@ -99,6 +99,15 @@ impl Segment {
         Ok(self.file.metadata()?.blocks() * 512)
     }
 
+    /// Whether it is as long as it was made. Its producer can make it longer as well as shorter: it is no producer to keep
+    /// then, and payloads beyond a new end are lost.
+    ///
+    /// # Errors
+    /// As the kernel says.
+    pub fn is_intact(&self) -> io::Result<bool> {
+        Ok(self.file.metadata()?.len() == self.capacity)
+    }
+
     /// Backs one more step with memory: towards `want` bytes from the start, [`MOST_STEP`] at the most. How many are
     /// backed now. Look at the machine's memory before each: under a cgroup too much is a kill and not an error.
     ///

@@ -59,8 +59,11 @@ impl PayloadState {
 impl TryFrom<u8> for PayloadState {
     type Error = UnknownState;
 
+    #[inline]
     fn try_from(n: u8) -> Result<Self, UnknownState> {
-        Self::ALL.into_iter().find(|s| *s as u8 == n).ok_or(UnknownState(i32::from(n)))
+        // The numbers are 1 and up, in the order of `ALL`.
+        let at = usize::from(n).wrapping_sub(1);
+        Self::ALL.get(at).copied().ok_or(UnknownState(i32::from(n)))
     }
 }
 
@@ -76,5 +79,20 @@ impl fmt::Display for PayloadState {
             Self::Expired => "EXPIRED",
             Self::Deleted => "DELETED",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_is_that_of_its_state() {
+        for state in PayloadState::ALL {
+            assert_eq!(PayloadState::try_from(state as u8), Ok(state));
+        }
+        for n in [0, 9, 255] {
+            assert_eq!(PayloadState::try_from(n), Err(UnknownState(i32::from(n))));
+        }
     }
 }

@@ -46,8 +46,11 @@ impl Tier {
 impl TryFrom<u8> for Tier {
     type Error = UnknownTier;
 
+    #[inline]
     fn try_from(n: u8) -> Result<Self, UnknownTier> {
-        Self::ALL.into_iter().find(|t| *t as u8 == n).ok_or(UnknownTier(i32::from(n)))
+        // The numbers are 1 and up, in the order of `ALL`.
+        let at = usize::from(n).wrapping_sub(1);
+        Self::ALL.get(at).copied().ok_or(UnknownTier(i32::from(n)))
     }
 }
 
@@ -137,5 +140,15 @@ mod tests {
         assert_eq!(set.iter().collect::<Vec<_>>(), [Tier::Ram, Tier::Disk]);
         assert_eq!((set.fastest(), set.any_durable()), (Some(Tier::Ram), true));
         assert_eq!(TierSet::from_bits(set.without(Tier::Disk).bits()), TierSet::EMPTY.with(Tier::Ram));
+    }
+
+    #[test]
+    fn every_number_is_that_of_its_tier() {
+        for tier in Tier::ALL {
+            assert_eq!(Tier::try_from(tier as u8), Ok(tier));
+        }
+        for n in [0, 5, 255] {
+            assert_eq!(Tier::try_from(n), Err(UnknownTier(i32::from(n))));
+        }
     }
 }

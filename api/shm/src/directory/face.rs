@@ -43,12 +43,14 @@ const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
 impl Face {
     /// Whether a client may take a lease on it.
     #[must_use]
+    #[inline]
     pub const fn is_readable(&self) -> bool {
         matches!(self.state, EntryState::Shown(state) if state.is_readable())
     }
 
     /// The generation of the copy that it shows.
     #[must_use]
+    #[inline]
     pub fn generation(&self) -> Generation {
         self.generations.get(self.tier.index()).copied().unwrap_or_default()
     }
@@ -75,6 +77,7 @@ impl Face {
     }
 
     /// The face that these words make; `None` for a vacant entry and for words that no face makes.
+    #[inline]
     pub(super) fn from_words(words: [u64; 7]) -> Option<Self> {
         let [high, low, version, offset, length, where_and_which, ends_and_marks] = words;
         let state = match byte(ends_and_marks, 6) >> 4 {
@@ -97,6 +100,7 @@ impl Face {
 }
 
 /// The id in an entry; `None` where there is none.
+#[inline]
 pub(super) fn id_of([high, low]: [u64; 2]) -> Option<PayloadId> {
     (high != 0 || low != 0).then(|| PayloadId::from_words(high, low))
 }

@@ -275,6 +275,7 @@ fn seed(instance: [u8; 16]) -> u64 {
     mix(0, &words_of(instance))
 }
 
+#[inline]
 fn read(entry: &DirectoryEntry) -> Option<(Face, u64)> {
     let snapshot = entry.read()?;
     Some((Face::from_words(snapshot.words)?, snapshot.seq))

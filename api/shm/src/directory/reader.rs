@@ -39,29 +39,34 @@ impl DirectoryReader {
 
     /// What lease deadlines count from: milliseconds of `CLOCK_MONOTONIC`.
     #[must_use]
+    #[inline]
     pub const fn epoch_ms(&self) -> u64 {
         self.table.page.epoch_ms()
     }
 
     /// How many payloads it can show.
     #[must_use]
+    #[inline]
     pub fn max_entries(&self) -> u32 {
         self.table.page.max()
     }
 
     /// The entry at an index that [`Self::lookup`] gave.
+    #[inline]
     pub(crate) fn entry(&self, index: EntryIndex) -> Option<&DirectoryEntry> {
         self.table.entry(index)
     }
 
     /// A deadline as slots hold it.
     #[must_use]
+    #[inline]
     pub const fn tick(&self, at: LeaseDeadline) -> Tick {
         Tick::new(at, self.epoch_ms())
     }
 
     /// The entry of a payload, and the number to check it against. `None` is "ask the daemon", never "no such payload".
     #[must_use]
+    #[inline]
     pub fn lookup(&self, id: PayloadId) -> Option<(EntryIndex, Face, u64)> {
         let is_it = |index| {
             let (face, seq) = read(self.table.entry(index)?)?;

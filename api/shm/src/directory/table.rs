@@ -27,23 +27,28 @@ pub(super) fn plan(max: u32) -> Plan {
 }
 
 impl Table {
+    #[inline]
     fn buckets(&self) -> &[AtomicU32] {
         self.page.many(HEADER_BYTES, bucket_count(self.page.max())).unwrap_or_default()
     }
 
+    #[inline]
     fn bucket(&self, at: usize) -> Option<&AtomicU32> {
         self.buckets().get(at)
     }
 
+    #[inline]
     fn mask(&self) -> usize {
         bucket_count(self.page.max()) - 1
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "masked to the number of buckets")]
+    #[inline]
     fn home(&self, hash: u64) -> usize {
         hash as usize & self.mask()
     }
 
+    #[inline]
     pub(super) fn entry(&self, index: EntryIndex) -> Option<&DirectoryEntry> {
         self.page.item(index.get())
     }
@@ -55,6 +60,7 @@ impl Table {
     }
 
     /// Looks at up to `most` buckets for one whose entry `is_it`.
+    #[inline]
     pub(super) fn find<T>(
         &self,
         id: PayloadId,
@@ -132,6 +138,7 @@ impl Table {
 }
 
 /// The index in a bucket; `None` in an empty one.
+#[inline]
 fn index_in(bits: u32) -> Option<EntryIndex> {
     EntryIndex::new((bits & INDEX_MASK).checked_sub(1)?)
 }

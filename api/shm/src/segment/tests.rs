@@ -31,6 +31,9 @@ fn what_its_producer_writes_everyone_reads_and_nobody_else_can_write() {
     assert_eq!((reader.bytes(0, 64), producer.bytes(64, 1)), (Some(&[0; 64][..]), Some(&[7][..])));
     assert!(SegmentMap::writable(&passed(segment.read_only())).is_err());
     assert!(Arc::new(reader).write(0, 1).is_none());
+    assert!(segment.is_intact().unwrap());
+    passed(segment.writable()).set_len(3 * MIB).unwrap();
+    assert!(!segment.is_intact().unwrap());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use payload_manager_types::{BlockName, LeaseDeadline};
 use super::table::{Anchor, Body};
 use crate::directory::Face;
 use crate::slot::{self, NotRenewed, SlotState, Tick, Word};
-use crate::sync::AtomicU64;
+use crate::sync::{AtomicU64, Ordering};
 
 /// A lease on one copy of a payload. Dropping it gives it back: one store.
 ///
@@ -25,12 +25,15 @@ pub struct Lease<K = ()> {
     at: usize,
     word: Word,
     face: Face,
+    /// What was asked for and granted: milliseconds of the daemon's clock. The slot can say more, after a renewal that
+    /// found the page closed; such a deadline is one that the daemon has not seen.
+    granted_ms: AtomicU64,
 }
 
 impl<K> Lease<K> {
     #[inline]
-    pub(super) fn new(anchor: Arc<Anchor<K>>, at: usize, word: Word, face: Face) -> Self {
-        Self { anchor, at, word, face }
+    pub(super) fn new(anchor: Arc<Anchor<K>>, at: usize, word: Word, face: Face, until: LeaseDeadline) -> Self {
+        Self { anchor, at, word, face, granted_ms: AtomicU64::new(until.0) }
     }
 
     /// What the directory showed when it was taken: tier, place, length, version of the copy that is leased.
@@ -57,8 +60,10 @@ impl<K> Lease<K> {
     #[must_use]
     pub fn is_valid(&self) -> bool {
         let body = self.body();
-        let now = body.directory.tick(LeaseDeadline(body.clock.latest_ms()));
-        self.look().is_some_and(|word| word.state() == SlotState::Live && !word.deadline().is_over_at(now))
+        let now_ms = body.clock.latest_ms();
+        let now = body.directory.tick(LeaseDeadline(now_ms));
+        now_ms < self.granted_ms.load(Ordering::Relaxed)
+            && self.look().is_some_and(|word| word.state() == SlotState::Live && !word.deadline().is_over_at(now))
     }
 
     /// What became of it: live (perhaps past its deadline), expired or revoked. `None` in a child process, and where
@@ -72,7 +77,8 @@ impl<K> Lease<K> {
     #[must_use]
     pub fn deadline(&self) -> LeaseDeadline {
         let word = self.look().unwrap_or(self.word);
-        word.deadline().to_deadline(self.body().directory.epoch_ms(), self.body().clock.now_ms())
+        let said = word.deadline().to_deadline(self.body().directory.epoch_ms(), self.body().clock.now_ms());
+        said.min(LeaseDeadline(self.granted_ms.load(Ordering::Relaxed)))
     }
 
     /// Prolongs it to `duration` from now; never shortens it. When it ends now. No system call.
@@ -91,6 +97,7 @@ impl<K> Lease<K> {
         let until = body.clock.deadline(millis).max(self.deadline());
         let (slot, state) = self.slot().zip(body.state()).ok_or(NotRenewed::PageClosed)?;
         slot::renew(slot, state, Tick::new(until, body.directory.epoch_ms()))?;
+        self.granted_ms.fetch_max(until.0, Ordering::Relaxed);
         Ok(until)
     }
 

@@ -144,15 +144,27 @@ impl SessionPage {
         }
     }
 
+    /// Whether its object is as long as it was made. A client can make it longer as well as shorter, and so take memory
+    /// that nobody counts: close its session then.
+    ///
+    /// # Errors
+    /// As the kernel says.
+    pub fn is_intact(&self) -> std::io::Result<bool> {
+        Ok(self.page.file().metadata()?.len() == self.page.range().1 as u64)
+    }
+
     /// Closes it, and says what it held. Who takes or renews on it from now on learns that it is closed.
     ///
     /// What was held is kept as it was: scans go on counting it until it is given back or its deadline has come, which
     /// is `latest` at the latest, and nothing that the client writes prolongs that. Closing it again changes nothing.
     pub fn close(&mut self, now_ms: u64, latest: LeaseDeadline) -> &[HeldSlot] {
-        if let Some(state) = self.state().filter(|_| self.frozen.is_none()) {
-            slot::close_page(state);
-        }
         if self.frozen.is_none() {
+            if let Some(state) = self.state() {
+                slot::close_page(state);
+            }
+            // In the slots too: there their holders read until when they may count on them.
+            let lowest = self.tick(latest);
+            self.used().iter().for_each(|word| _ = slot::lower_deadline(word, lowest));
             let held = self.occupied(now_ms);
             self.frozen = Some(held.map(|held| HeldSlot { deadline: held.deadline.min(latest), ..held }).collect());
         }

@@ -150,8 +150,8 @@ impl<K> LeaseTable<K> {
         let body = &*self.shared.body;
         let (entry, state) = body.words(index).ok_or(Fallback::NotShown)?;
         let millis = u64::try_from(wanted.duration.as_millis()).unwrap_or(u64::MAX);
-        let until = body.directory.tick(body.clock.deadline(millis.min(LONGEST_MS)));
-        let word = Word::live(BlockName { index, generation: face.generation() }, until);
+        let until = body.clock.deadline(millis.min(LONGEST_MS));
+        let word = Word::live(BlockName { index, generation: face.generation() }, body.directory.tick(until));
         let slots = body.slots();
         let taken = with_slot(
             &body.lines,
@@ -164,7 +164,7 @@ impl<K> LeaseTable<K> {
             (at, Ok(())) => {
                 body.note_read(index);
                 let anchor = self.shared.anchors.get(at / SLOTS).ok_or(Fallback::NoSlot)?;
-                Ok(Some(Lease::new(Arc::clone(anchor), at, word, face)))
+                Ok(Some(Lease::new(Arc::clone(anchor), at, word, face, until)))
             }
         }
     }

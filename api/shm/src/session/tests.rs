@@ -228,6 +228,7 @@ fn a_closed_page_pins_what_it_held_until_given_back_or_its_deadline() {
     assert_eq!(page.close(now, most).iter().map(|held| held.deadline).collect::<Vec<_>>(), [most, most]);
     assert_eq!((page.standing(), table.is_open()), (Standing::Closed, false));
     assert_eq!(table.take(id(0), RAM).err(), Some(Fallback::SessionOver));
+    assert_eq!(one.deadline(), most, "they can tell from their slots");
     assert_eq!(one.renew(MINUTE), Err(NotRenewed::PageClosed));
     assert_eq!((daemon.holders_at(0, now), daemon.holders_at(1, now)), ((1, 1), (1, 1)));
     drop(one);
@@ -236,6 +237,18 @@ fn a_closed_page_pins_what_it_held_until_given_back_or_its_deadline() {
     assert_eq!((daemon.holders_at(1, most.0), daemon.pages.over(most.0)), ((0, 0), vec![number]));
     assert!(daemon.pages.remove(number).unwrap() && !daemon.pages.remove(number).unwrap());
     drop(other);
+}
+
+#[test]
+fn stable_lease_a_renewal_that_the_daemon_never_saw_makes_nothing_valid_for_longer() {
+    let mut daemon = Daemon::new(1);
+    let (number, table) = daemon.session();
+    let lease = table.take(id(0), RAM).unwrap();
+    let until = lease.deadline();
+    daemon.pages.get_mut(number).unwrap().close(monotonic_ms(), latest());
+    assert_eq!(lease.renew(MINUTE * 2), Err(NotRenewed::PageClosed));
+    assert_eq!((lease.deadline(), lease.is_valid()), (until, true));
+    assert_eq!(daemon.holders_at(0, until.0), (0, 0));
 }
 
 #[test]

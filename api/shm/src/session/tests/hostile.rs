@@ -55,7 +55,7 @@ fn what_a_client_writes_after_its_page_was_closed_pins_nothing_for_longer() {
     page.close(now, LeaseDeadline(now + 1_000));
     let file = descriptor(page);
     file.write_all_at(&1u64.to_ne_bytes(), std::mem::offset_of!(Header, state) as u64).unwrap();
-    assert!(lease.renew(MINUTE).is_ok() && table.take(id(1), RAM).is_ok(), "it fools itself");
+    assert!(lease.renew(MINUTE).is_ok() && table.take(id(1), RAM).is_ok(), "it fools itself, and the daemon not");
     assert_eq!((daemon.holders_at(0, now + 999), daemon.holders_at(0, now + 1_000)), ((1, 1), (0, 0)));
     let other = table.take(id(1), RAM);
     assert_eq!((daemon.holders_at(1, now), other.is_ok()), ((0, 0), true));
@@ -69,7 +69,9 @@ fn a_page_that_is_cut_short_condemns_its_session_and_kills_nobody() {
     let (lease, mine) = (honest.take(id(0), RAM).unwrap(), table.take(id(0), RAM).unwrap());
     std::mem::forget(mine);
     assert_eq!(daemon.holders(0), (2, 2));
+    assert!(daemon.pages.get(bad).unwrap().is_intact().unwrap());
     descriptor(daemon.pages.get(bad).unwrap()).set_len(0).unwrap();
+    assert!(!daemon.pages.get(bad).unwrap().is_intact().unwrap());
     daemon.holders(0);
     assert_eq!(daemon.pages.get(bad).unwrap().standing(), Standing::Condemned);
     assert_eq!((daemon.holders(0), daemon.pages.over(monotonic_ms())), ((1, 1), vec![bad]));
