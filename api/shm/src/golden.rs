@@ -17,8 +17,8 @@ use crate::layout::VERSION;
 use crate::slot::{Tick, Word};
 use crate::testing::{Names, US, id, index};
 use crate::{
-    BlockState, Clock, Directory, DirectoryReader, EntryState, Face, LeaseTable, Record, Records, RpcLeases, SLOT_STEP,
-    SessionPages, Standing, StoredRecord, object,
+    BlockState, Clock, Directory, DirectoryReader, EntryState, Face, KnownSession, LeaseTable, Record, Records,
+    RpcLeases, SLOT_STEP, SessionPages, SessionRegister, Standing, StoredRecord, object,
 };
 
 const EPOCH: u64 = 1_234;
@@ -175,4 +175,20 @@ fn the_oldest_session_page_is_opened_and_a_new_one_looks_like_it() {
     let directory = DirectoryReader::of_file(object::open(&names.name("dir")).unwrap()).unwrap();
     let table = LeaseTable::new(directory, file, Clock::with_offset(0), ()).unwrap();
     assert_eq!((table.in_use(), table.is_open()), (1, true));
+}
+
+#[test]
+fn the_oldest_register_is_opened_and_a_new_one_looks_like_it() {
+    let names = Names::new();
+    let name = names.name("sessions");
+    let known = KnownSession { number: 3, secret: *b"0123456789abcdef", uid: 0x11, pid: 0x22, started: 0x33 };
+    let mut register = SessionRegister::create(&name, &US, EPOCH, 8).unwrap();
+    register.enter(&KnownSession { number: 2, ..known }).unwrap();
+    register.enter(&known).unwrap();
+    assert!(register.strike(2));
+    let golden = compare("sessions", &name);
+
+    restore(&golden, &names.name("old"));
+    let opened = SessionRegister::open(&names.name("old"), &US).unwrap();
+    assert_eq!(opened.iter().collect::<Vec<_>>(), [known]);
 }

@@ -56,6 +56,18 @@
 //!
 //! **Leases of a session** (kind 4; `max` and `grown`: its slots, a multiple of 8): header · read bits, one for each
 //! entry of the directory: bit `i & 63` of word `i >> 6`, padded to a whole page · slots (8 bytes each, see `slot`).
+//!
+//! **Sessions** (kind 5): header · what the daemon knows of each session, 64 bytes:
+//!
+//! | byte | what |
+//! | ---: | --- |
+//! | 0 | state: 0 free, 1 known; stored last |
+//! | 8 | uid (low 32 bits) · number of its page (high) |
+//! | 16 | secret, two halves |
+//! | 32 | process id, 0: unknown (low 32 bits) · 0 |
+//! | 40 | start of that process, clock ticks since boot |
+//! | 48 | check of bytes 8 to 47 |
+//! | 56 | zero |
 
 #![allow(unsafe_code, reason = "says which types are made of atomics alone")]
 
@@ -108,12 +120,23 @@ pub(crate) struct RecordWords {
     zero: AtomicU64,
 }
 
+/// What the daemon knows of a session.
+#[repr(C, align(64))]
+pub(crate) struct SessionWords {
+    pub(crate) state: AtomicU64,
+    pub(crate) words: [AtomicU64; 5],
+    pub(crate) check: AtomicU64,
+    zero: AtomicU64,
+}
+
 // SAFETY: `repr(C)`, atomic words alone, no padding (asserted below), aligned to 8.
 unsafe impl Shared for Header {}
 // SAFETY: `repr(C)`, atomic words alone, no padding (asserted below), aligned to 64.
 unsafe impl Shared for DirectoryEntry {}
 // SAFETY: `repr(C)`, atomic words alone, no padding (asserted below), aligned to 64.
 unsafe impl Shared for RecordWords {}
+// SAFETY: `repr(C)`, atomic words alone, no padding (asserted below), aligned to 64.
+unsafe impl Shared for SessionWords {}
 
 const _: () = {
     assert!(size_of::<Header>() == 128 && size_of::<Header>() <= HEADER_BYTES);
@@ -132,6 +155,10 @@ const _: () = {
     assert!(offset_of!(RecordWords, offset) == 72 && offset_of!(RecordWords, name) == 80);
     assert!(offset_of!(RecordWords, hash) == 88 && offset_of!(RecordWords, version) == 104);
     assert!(offset_of!(RecordWords, reclaim_at) == 112 && offset_of!(RecordWords, zero) == 120);
+
+    assert!(size_of::<SessionWords>() == 64 && align_of::<SessionWords>() == 64);
+    assert!(offset_of!(SessionWords, state) == 0 && offset_of!(SessionWords, words) == 8);
+    assert!(offset_of!(SessionWords, check) == 48 && offset_of!(SessionWords, zero) == 56);
 };
 
 /// What a page is.
@@ -142,6 +169,7 @@ pub(crate) enum Kind {
     Records = 2,
     RpcLeases = 3,
     SessionLeases = 4,
+    Sessions = 5,
 }
 
 /// How many buckets a directory of `max` entries has: at most half of them in use.
