@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use payload_manager_catalog::{Catalog, CatalogError, Change, Durability, Store, StoreError};
-use payload_manager_core::ledger::Limits;
+use payload_manager_core::ledger::{Limits, Watermarks};
 use payload_manager_shm::{FolderLock, LockError};
 use payload_manager_tiers::{CgroupGauge, DiskOptions, DiskTier, RamTier, TierError, TierStore};
 use payload_manager_types::{Tier, UnixMillis};
@@ -233,7 +233,15 @@ fn limits(config: &Config) -> Limits {
         max_payloads: u64::from(config.max_payloads),
         lease_default_ms: millis(config.lease_default),
         lease_max_ms: millis(config.lease_max),
+        watermarks: Watermarks { high: config.high_watermark, low: config.low_watermark },
+        page: page_size(),
     }
+}
+
+/// What shared memory is given out in, in bytes.
+fn page_size() -> u64 {
+    let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
+    size.and_then(|size| u64::try_from(size).ok()).unwrap_or(4096)
 }
 
 fn millis(time: Duration) -> u64 {

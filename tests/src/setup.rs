@@ -38,7 +38,8 @@ impl Default for Setup {
 }
 
 impl Setup {
-    /// 64 MiB of RAM, 256 MiB of DISK, a folder and a name of its own.
+    /// 64 MiB of RAM, 256 MiB of DISK, a folder and a name of its own. Nothing is evicted before room is needed, so that a
+    /// test knows where its payloads are.
     ///
     /// # Panics
     /// If there can be no folder.
@@ -53,7 +54,7 @@ impl Setup {
             wrapper: Vec::new(),
             folder: Arc::new(folder),
         };
-        setup.flag("ram", "64MiB").flag("disk", "256MiB").flag("log", "info")
+        setup.flag("ram", "64MiB").flag("disk", "256MiB").flag("high-watermark", "100").flag("log", "info")
     }
 
     /// The same with `--name value`, instead of any other value.

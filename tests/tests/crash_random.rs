@@ -58,7 +58,7 @@ async fn survive(lane: u64) {
 
     let meter = Arc::new(Meter::default());
     // Little enough of both for eviction and for full tiers.
-    let mut daemon = Setup::new().flag("ram", "3MiB").flag("disk", "24MiB").start();
+    let mut daemon = Setup::new().flag("ram", "3MiB").flag("disk", "24MiB").flag("high-watermark", "90").start();
     let new = |n| Witness::new(&format!("stream-{n}"), dice.clone().throw() ^ (n << 56), Arc::clone(&meter));
     let mut witnesses: Vec<Witness> = (0..CLIENTS).map(new).collect();
     for _ in 0..kills {

@@ -40,15 +40,29 @@ enum Stage {
 }
 
 /// The blocks on their way out.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Backlog {
     blocks: BTreeMap<(PayloadId, Tier), (Retired, Stage)>,
     by_name: HashMap<BlockName, (PayloadId, Tier)>,
     held_bytes: u64,
+    /// As the budgets count them.
     freeing: [u64; 4],
+    /// Bytes that each tier gives out at once.
+    grains: [u64; 4],
 }
 
 impl Backlog {
+    /// Nothing waits. By [`Tier::index`], bytes are given out in multiples of `grains`.
+    pub(crate) fn new(grains: [u64; 4]) -> Self {
+        Self { blocks: BTreeMap::new(), by_name: HashMap::new(), held_bytes: 0, freeing: [0; 4], grains }
+    }
+
+    /// What the block takes of its tier.
+    fn charge(&self, block: &Retired) -> u64 {
+        let grain = self.grains.get(block.tier.index()).copied().unwrap_or(1).max(1);
+        block.size.div_ceil(grain).saturating_mul(grain)
+    }
+
     /// A block that leases still name; its bytes are good.
     pub(crate) fn hold(&mut self, block: Retired) {
         self.keep(block, Stage::Held);
@@ -74,8 +88,9 @@ impl Backlog {
 
     /// A block that nobody names: it is being freed now.
     pub(crate) fn free(&mut self, block: Retired) {
+        let charge = self.charge(&block);
         if let Some(bytes) = self.freeing.get_mut(block.tier.index()) {
-            *bytes += block.size;
+            *bytes += charge;
         }
         self.put(block, Stage::Freeing);
     }
@@ -142,8 +157,9 @@ impl Backlog {
             return false;
         }
         self.blocks.remove(&key);
+        let charge = self.charge(block);
         if let Some(bytes) = self.freeing.get_mut(block.tier.index()) {
-            *bytes -= block.size;
+            *bytes -= charge;
         }
         true
     }

@@ -8,6 +8,8 @@ use payload_manager_types::{
     Place, Protection, Tier, UnixMillis,
 };
 
+use crate::refusal::Refusal;
+
 /// What a payload's directory entry shows to those who look it up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Face {
@@ -92,9 +94,22 @@ pub struct Holders {
 
 /// A shared structure has no room left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Full {
-    /// How many it can hold.
-    pub limit: u64,
+pub enum Full {
+    /// It holds as many as it was made for.
+    Limit(u64),
+    /// It could hold more, and the memory that it lives in has no room for them.
+    Memory,
+}
+
+impl Full {
+    /// As the refusal of whoever wanted one more; `limit` is for the first case.
+    #[must_use]
+    pub fn refusal(self, limit: fn(u64) -> Refusal) -> Refusal {
+        match self {
+            Self::Limit(n) => limit(n),
+            Self::Memory => Refusal::PagesFull,
+        }
+    }
 }
 
 /// A lease that was found and what it is on.

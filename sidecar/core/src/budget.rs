@@ -1,4 +1,5 @@
-//! A tier's bytes: what it may hold and what is taken. Counted at reservation, given back when the bytes are gone.
+//! A tier's bytes: what it may hold and what is taken. Counted at reservation, given back when the bytes are gone; in
+//! whole pages where the tier gives bytes out in pages.
 
 use payload_manager_types::Tier;
 
@@ -10,13 +11,21 @@ pub struct Budget {
     tier: Tier,
     capacity: u64,
     used: u64,
+    grain: u64,
 }
 
 impl Budget {
-    /// An empty tier of `capacity` bytes.
+    /// An empty tier of `capacity` bytes that gives them out in multiples of `grain`, which is 1 for single bytes.
     #[must_use]
-    pub const fn new(tier: Tier, capacity: u64) -> Self {
-        Self { tier, capacity, used: 0 }
+    pub const fn new(tier: Tier, capacity: u64, grain: u64) -> Self {
+        let grain = if grain == 0 { 1 } else { grain };
+        Self { tier, capacity: capacity / grain * grain, used: 0, grain }
+    }
+
+    /// What `bytes` of a payload take of it.
+    #[must_use]
+    pub const fn charge(&self, bytes: u64) -> u64 {
+        bytes.div_ceil(self.grain).saturating_mul(self.grain)
     }
 
     /// What it may hold, in bytes.
@@ -34,30 +43,32 @@ impl Budget {
     /// What could be reserved now, in bytes.
     #[must_use]
     pub const fn free(&self) -> u64 {
-        self.capacity.saturating_sub(self.used)
+        self.capacity.saturating_sub(self.used) / self.grain * self.grain
     }
 
-    /// Takes `bytes`.
+    /// Takes what `bytes` of a payload need.
     ///
     /// # Errors
     /// [`Refusal::TierFull`] with the numbers; nothing is taken.
     pub fn reserve(&mut self, bytes: u64) -> Result<(), Refusal> {
-        if bytes > self.free() {
+        let charge = self.charge(bytes);
+        if charge > self.free() {
             return Err(self.full(bytes));
         }
-        self.used += bytes;
+        self.used += charge;
         Ok(())
     }
 
     /// Counts bytes that are there already, found at start-up, even beyond the capacity.
     pub fn adopt(&mut self, bytes: u64) {
-        self.used = self.used.saturating_add(bytes);
+        self.used = self.used.saturating_add(self.charge(bytes));
     }
 
     /// Gives `bytes` back.
     pub fn release(&mut self, bytes: u64) {
-        debug_assert!(bytes <= self.used, "{}: {bytes} bytes given back of {}", self.tier, self.used);
-        self.used = self.used.saturating_sub(bytes);
+        let charge = self.charge(bytes);
+        debug_assert!(charge <= self.used, "{}: {charge} bytes given back of {}", self.tier, self.used);
+        self.used = self.used.saturating_sub(charge);
     }
 
     /// The refusal of `asked` bytes, with the numbers.

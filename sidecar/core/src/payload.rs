@@ -6,6 +6,7 @@ use payload_manager_types::{
 
 use crate::board::{BlockRecord, Face, RecordIndex};
 use crate::facts::{Facts, Phase};
+use crate::queue::Seat;
 
 /// One copy: where it is and the name of its block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +40,11 @@ pub enum Work {
         /// The faster copies go when it has succeeded.
         spill: bool,
     },
+    /// A slower copy is looked at, before the faster ones are dropped.
+    Check {
+        /// For whom.
+        id: TransferId,
+    },
 }
 
 /// A payload.
@@ -56,11 +62,45 @@ pub struct Payload {
     pub(crate) last_generation: Generation,
     /// What is under way.
     pub(crate) work: Work,
-    /// Read since eviction last came by.
-    pub(crate) visited: bool,
-    /// Its place in an eviction queue: whose queue, and which number there. Others are stale.
-    pub(crate) ticket: Option<(Tier, u64)>,
+    /// Reads since eviction last came by, as far as it counts them.
+    pub(crate) reads: u8,
+    /// Eviction has come by once and let it stay for a single read.
+    pub(crate) spared: bool,
+    /// Where it stands in the eyes of eviction.
+    pub(crate) stand: Stand,
+    /// From which tier it was last evicted, and the reading of that queue's clock then.
+    pub(crate) went: Option<(Tier, u64)>,
 }
+
+/// Where a payload stands in the eyes of eviction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Stand {
+    /// Nowhere: not committed, lost, or never to go.
+    #[default]
+    Out,
+    /// In the queue of a tier.
+    Queued(Tier, Seat),
+    /// Taken out of it until the reason may be gone.
+    Kept(Tier, Seat, Why),
+}
+
+/// Why a payload can't be evicted now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// Its policy knows no way out.
+    Policy,
+    /// Something is under way with it or its blocks.
+    Busy,
+    /// Pinned.
+    Pinned,
+    /// A lease names it.
+    Leased,
+    /// The tier it must go to has no room.
+    NoRoom(Tier),
+}
+
+/// Reads beyond this many make no difference.
+const READS: u8 = 3;
 
 /// What a caller is shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,8 +125,10 @@ impl Payload {
             entry: None,
             last_generation: 0,
             work: Work::None,
-            visited: false,
-            ticket: None,
+            reads: 0,
+            spared: false,
+            stand: Stand::Out,
+            went: None,
         }
     }
 
@@ -231,6 +273,11 @@ impl Payload {
             preferred: facts.preferred,
             checksum: facts.checksum,
         }
+    }
+
+    /// Somebody has read it.
+    pub(crate) fn was_read(&mut self) {
+        self.reads = (self.reads + 1).min(READS);
     }
 
     /// Learns what the bytes hash to; the first answer stays.

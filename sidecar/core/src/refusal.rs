@@ -81,6 +81,11 @@ pub enum Refusal {
         /// How many.
         limit: u64,
     },
+    /// The memory that the daemon's own pages live in is used up.
+    #[error(
+        "shared memory has no room for one more entry of this daemon's own pages, which say where payloads are and who leases them; give /dev/shm or the daemon's cgroup more memory, or delete payloads"
+    )]
+    PagesFull,
     /// As many leases as this daemon can give out.
     #[error("all {limit} leases that may be held over gRPC at once are taken; release some, or raise max-leases")]
     LeaseLimit {

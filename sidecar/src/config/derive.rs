@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::folders::{self, Folder};
 use super::keys::{self, Fallback, KEYS};
-use super::limits::{Capacity, Settled};
+use super::limits::{Capacity, Pages, Settled};
 use super::machine::Machine;
 use super::source::{ConfigError, Problem, Setting, Source};
 use super::value::Value;
@@ -26,10 +26,12 @@ pub(super) fn config(machine: &Machine, given: Vec<Setting>) -> Result<Config, C
     let disk_root = force.folder("disk-root", || below_data(&data_dir))?;
     check_folders(&force, &runtime_dir.path, &data_dir.path, &disk_root.path)?;
     warnings.extend(fleeting(&force, machine, &data_dir.path));
-    let ram = force.capacity("ram", &mut warnings, |asked| Capacity::of_ram(machine, asked))?;
+    let pages = Pages { payloads: force.count("max-payloads")?, leases: force.count("max-leases")? };
+    let ram = force.capacity("ram", &mut warnings, |asked| Capacity::of_ram(machine, asked, pages))?;
     let disk = force.capacity("disk", &mut warnings, |asked| Capacity::of_disk(machine, &disk_root.path, asked))?;
     let peers = force.peers(machine)?;
     let (lease_default, lease_max) = force.lease_times()?;
+    let (high_watermark, low_watermark) = force.watermarks()?;
     let direct_io = if force.text("direct-io")? == "off" { DirectIo::Off } else { DirectIo::Auto };
     let log_format = if force.text("log-format")? == "json" { LogFormat::Json } else { LogFormat::Text };
     Ok(Config {
@@ -49,6 +51,8 @@ pub(super) fn config(machine: &Machine, given: Vec<Setting>) -> Result<Config, C
         allocation_timeout: force.time("allocation-timeout")?,
         shutdown_grace: force.time("shutdown-grace")?,
         transfers: force.count("transfers")? as usize,
+        high_watermark,
+        low_watermark,
         direct_io,
         direct_io_min: force.bytes("direct-io-min")?,
         fresh: force.switch("fresh")?,
@@ -182,6 +186,25 @@ impl InForce {
         }
         self.derive("lease-default", Value::Time(max), "lease-max, which is shorter than the usual default".into())?;
         Ok((max, max))
+    }
+
+    /// The low one follows a high one that was set below it, unless somebody set both.
+    fn watermarks(&mut self) -> Result<(u8, u8), Problem> {
+        let (high, low) = (self.percent("high-watermark")?, self.percent("low-watermark")?);
+        if low < high {
+            return Ok((high, low));
+        }
+        if let Some(setting) = self.0.get("low-watermark").filter(|setting| setting.source != Source::Default) {
+            let whose = self.0.get("high-watermark").map(|high| high.source.to_string()).unwrap_or_default();
+            return Err(setting.problem(format!("{low} is not below high-watermark, which is {high} ({whose})")));
+        }
+        let low = high.saturating_sub(10).max(1);
+        self.derive("low-watermark", Value::Count(low.into()), "ten below high-watermark".into())?;
+        Ok((high, low))
+    }
+
+    fn percent(&self, key: &str) -> Result<u8, Problem> {
+        self.number(key).and_then(|n| u8::try_from(n).map_err(|_| mistake(key, None)))
     }
 
     fn into_settings(mut self) -> Vec<Setting> {

@@ -96,7 +96,7 @@ const FOLDERS: &str = "Folders and names";
 const LIMITS: &str = "Limits";
 const ACCESS: &str = "Access";
 const TIMES: &str = "Leases and times";
-const COPIES: &str = "Copies";
+const COPIES: &str = "Copies and eviction";
 const LOG: &str = "Log";
 
 const fn key(group: &'static str, name: &'static str, kind: Kind, default: Fallback, help: &'static str) -> Key {
@@ -110,7 +110,7 @@ const fn time(from: Duration, to: Duration) -> Kind {
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Every key, in the order of the help and of `payload-manager config`.
-pub static KEYS: [Key; 22] = [
+pub static KEYS: [Key; 24] = [
     key(
         FOLDERS,
         "runtime-dir",
@@ -231,6 +231,20 @@ pub static KEYS: [Key; 22] = [
         Kind::Count { from: 1, to: 256 },
         Fallback::Fixed("4"),
         "How many copies between tiers run at once",
+    ),
+    key(
+        COPIES,
+        "high-watermark",
+        Kind::Count { from: 2, to: 100 },
+        Fallback::Fixed("90"),
+        "Percent of a tier's capacity above which it is evicted from; 100: only when room is needed",
+    ),
+    key(
+        COPIES,
+        "low-watermark",
+        Kind::Count { from: 1, to: 99 },
+        Fallback::Fixed("80"),
+        "Percent of a tier's capacity at which eviction ends; below high-watermark",
     ),
     key(
         COPIES,

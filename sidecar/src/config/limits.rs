@@ -9,7 +9,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::cgroup;
+use payload_manager_tiers::gauge;
+
 use super::machine::Machine;
 use super::units::size_for_people;
 
@@ -65,12 +66,13 @@ pub struct Capacity {
 }
 
 impl Capacity {
-    /// The RAM tier's, `asked` or a half of the tightest of shared memory, control groups and memory.
+    /// The RAM tier's, `asked` or a half of the tightest of shared memory, control groups and memory, each less what the
+    /// shared pages may grow to.
     ///
     /// # Errors
     /// When there is no shared memory, or nothing of it is left.
-    pub fn of_ram(machine: &Machine, asked: Option<u64>) -> Result<Self, String> {
-        Self::settle(ram_bounds(machine)?, asked, RAM_SHARE)
+    pub fn of_ram(machine: &Machine, asked: Option<u64>, pages: Pages) -> Result<Self, String> {
+        Self::settle(ram_bounds(machine, pages)?, asked, RAM_SHARE)
     }
 
     /// The DISK tier's, `asked` or four fifths of what the file system of `folder` has left for it. What already lies
@@ -126,6 +128,33 @@ impl fmt::Display for Capacity {
     }
 }
 
+/// What the shared pages are made for. They lie in shared memory like the payloads, and grow with them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pages {
+    /// As many payloads as there may be.
+    pub payloads: u32,
+    /// As many leases as there may be.
+    pub leases: u32,
+}
+
+impl Pages {
+    /// Bytes of the directory for each payload: an entry, and its part of the hash table.
+    const ENTRY: u64 = 64 + 16;
+    /// Bytes of the records for each block of RAM; there are a quarter more than payloads.
+    const RECORD: u64 = 128;
+    /// Bytes of the lease pages for each lease.
+    const LEASE: u64 = 16;
+
+    /// What they may grow to in `total` bytes of shared memory: each block takes a page of it at least, so a small one has
+    /// few. No more than a quarter is set aside: where they would want more, they say so when they can't grow.
+    fn most(self, total: u64) -> u64 {
+        let payloads = u64::from(self.payloads);
+        let blocks = (payloads + payloads / 4).min(total / PAGE);
+        let most = payloads * Self::ENTRY + blocks * Self::RECORD + u64::from(self.leases) * Self::LEASE;
+        most.min(total / 4)
+    }
+}
+
 /// Half: other programs have a claim to memory too, and who wants more says so.
 const RAM_SHARE: u64 = 50;
 const DISK_SHARE: u64 = 80;
@@ -144,18 +173,19 @@ fn whole(bytes: u64) -> u64 {
     (bytes / unit * unit).max(PAGE)
 }
 
-fn ram_bounds(machine: &Machine) -> Result<Vec<Bound>, String> {
+fn ram_bounds(machine: &Machine, pages: Pages) -> Result<Vec<Bound>, String> {
     let folder = machine.at("/dev/shm");
     let shared =
         (machine.space)(&folder).map_err(|e| format!("there is no shared memory at {}: {e}", folder.display()))?;
     let mut bounds = Vec::new();
     // Directory, records and lease pages live in the same place.
     if shared.total > 0 {
+        let headroom = share(shared.total, 16, 8 * MIB, 256 * MIB).max(pages.most(shared.total));
         let what = format!("shared memory at {}", folder.display());
-        bounds.push(Bound { what, total: shared.total, headroom: share(shared.total, 16, 8 * MIB, 256 * MIB) });
+        bounds.push(Bound { what, total: shared.total, headroom });
     }
     // The daemon's own memory, its page cache, and its neighbours in the group.
-    bounds.extend(cgroup::memory_limits(machine).into_iter().map(|limit| Bound {
+    bounds.extend(gauge::memory_limits(&machine.root).into_iter().map(|limit| Bound {
         what: format!("memory allowed by {}", limit.file.display()),
         total: limit.bytes,
         headroom: share(limit.bytes, 8, 32 * MIB, GIB),

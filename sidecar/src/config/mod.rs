@@ -6,12 +6,11 @@
 //!    ├──► file ┐
 //!    ├──► env  ├─► load ─► derive ─► Config ─► explain
 //!    └──► cli ─┘             │
-//!          machine ─► folders, limits ─► cgroup
+//!          machine ─► folders, limits
 //! ```
 //!
 //! Reading a configuration changes nothing on the machine; [`Folder::prepare`] does, when the daemon starts.
 
-mod cgroup;
 mod derive;
 mod explain;
 mod file;
@@ -28,7 +27,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use cgroup::GroupLimit;
 pub use folders::{Folder, FolderError};
 pub use keys::{ENV_PREFIX, Fallback, KEYS, Key, find, nearest};
 pub use limits::{Bound, Capacity, Settled};
@@ -72,6 +70,10 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// How many copies between tiers run at once.
     pub transfers: usize,
+    /// Percent of a tier's capacity above which it is evicted from.
+    pub high_watermark: u8,
+    /// Percent of a tier's capacity at which eviction ends; below `high_watermark`.
+    pub low_watermark: u8,
     /// Whether large payloads go past the page cache.
     pub direct_io: DirectIo,
     /// The smallest payload that does, in bytes.

@@ -32,6 +32,7 @@ fn nothing_at_all_is_a_complete_configuration() {
     assert_eq!((config.max_payload, config.max_payloads), (128 << 30, 1 << 20));
     assert_eq!(config.allocation_timeout.as_secs(), 600);
     assert_eq!((config.listen, config.transfers, config.fresh), (None, 4, false));
+    assert_eq!((config.high_watermark, config.low_watermark), (90, 80));
     assert_eq!(config.warnings, Vec::<String>::new());
 }
 
@@ -110,6 +111,27 @@ fn the_default_lease_follows_a_shorter_maximum() {
     let config = load(&Fake::new(), &[("lease-max", "5s")]);
     assert_eq!(config.lease_default.as_secs(), 5);
     assert!(source(&config, "lease-default").contains("lease-max"));
+}
+
+#[test]
+fn the_low_watermark_follows_a_lower_high_one() {
+    let config = load(&Fake::new(), &[("high-watermark", "60")]);
+    assert_eq!((config.high_watermark, config.low_watermark), (60, 50));
+    assert!(source(&config, "low-watermark").contains("high-watermark"));
+    let lowest = load(&Fake::new(), &[("high-watermark", "2")]);
+    assert_eq!((lowest.high_watermark, lowest.low_watermark), (2, 1));
+}
+
+#[test]
+fn watermarks_the_wrong_way_round_are_refused_with_both_sources() {
+    let fake = Fake::new().env("PAYLOAD_MANAGER_HIGH_WATERMARK", "70");
+    for low in ["70", "71"] {
+        let message = refused(&fake, &[("low-watermark", low)]);
+        assert!(message.contains("flag --low-watermark"), "{message}");
+        assert!(message.contains("PAYLOAD_MANAGER_HIGH_WATERMARK"), "{message}");
+    }
+    assert_eq!(load(&fake, &[("low-watermark", "69")]).low_watermark, 69);
+    assert!(Given::default().with("high-watermark", "101").is_err());
 }
 
 #[test]

@@ -163,13 +163,13 @@ fn recorded(record: &BlockRecord) -> Record {
     }
 }
 
-/// The limit behind it. Memory that ran out counts as a limit of what is there: the log says which.
+/// What ran out. Of memory the log says for which page, and what the system said.
 fn full(error: &shm::Full) -> Full {
-    if let shm::Full::Memory { .. } = error {
-        tracing::error!(%error, "a shared page can't grow; give the shared-memory file system or the cgroup more");
-    }
     match error {
-        shm::Full::Limit { max, .. } => Full { limit: u64::from(*max) },
-        shm::Full::Memory { .. } => Full { limit: 0 },
+        shm::Full::Limit { max, .. } => Full::Limit((*max).into()),
+        shm::Full::Memory { .. } => {
+            tracing::error!(%error, "a shared page can't grow; give the shared-memory file system or the cgroup more");
+            Full::Memory
+        }
     }
 }

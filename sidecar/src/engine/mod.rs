@@ -8,15 +8,16 @@
 //! ```
 //!
 //! `write` is a payload's way in and out, `read` its leases and listings, `leases` many of them at once, `mover` its way
-//! between tiers, `room` who goes when one is full, `pin` who does not, `reaper` what time does to it, `metadata` and
-//! `lineage` what is said about it, `watching` who follows its changes, `streams` the logs that name it, `recovery` what
-//! start-up makes of what it finds.
+//! between tiers (`twin`, if it has a copy there already), `room` who goes when one is full, `evictor` who goes before it
+//! is, `pin` who does not, `reaper` what time does to it, `metadata` and `lineage` what is said about it, `watching` who
+//! follows its changes, `streams` the logs that name it, `recovery` what start-up makes of what it finds.
 //!
 //! What changes state runs as a task of the engine's own ([`Engine::detached`]): a caller who hangs up in the middle
 //! leaves nothing half done.
 
 pub mod board;
 pub mod error;
+mod evictor;
 pub mod gate;
 mod leases;
 mod lineage;
@@ -28,6 +29,7 @@ mod reaper;
 pub mod recovery;
 mod room;
 mod streams;
+mod twin;
 mod watching;
 mod write;
 
@@ -96,6 +98,9 @@ struct Inner {
     archive: ArchiveWriter,
     tasks: Tasks,
     copies: Arc<Semaphore>,
+    /// Copies that run at once.
+    transfers: usize,
+    evictor: evictor::Bell,
     allocation_timeout_ms: u64,
     /// Rung when bytes became free or something under way has ended.
     changed: Notify,
@@ -129,6 +134,8 @@ impl Engine {
             archive: parts.archive,
             tasks: parts.tasks,
             copies: Arc::new(Semaphore::new(parts.transfers)),
+            transfers: parts.transfers.max(1),
+            evictor: evictor::Bell::default(),
             allocation_timeout_ms: parts.allocation_timeout_ms,
             changed: Notify::new(),
             timers: Notify::new(),
@@ -149,6 +156,8 @@ impl Engine {
         self.0.tasks.spawn("reaper", async move { engine.reap().await });
         let engine = self.clone();
         self.0.tasks.spawn("retention", async move { engine.keep_young().await });
+        let engine = self.clone();
+        self.0.tasks.spawn("evictor", async move { engine.evict().await });
     }
 
     /// Every task of the daemon.
@@ -181,7 +190,7 @@ impl Engine {
     }
 
     fn ledger(&self) -> watching::Held<'_> {
-        watching::Held { ledger: self.0.ledger.lock(), watchers: &self.0.watchers }
+        watching::Held { ledger: self.0.ledger.lock(), watchers: &self.0.watchers, evictor: &self.0.evictor }
     }
 
     fn now(&self) -> Now {

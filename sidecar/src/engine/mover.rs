@@ -10,6 +10,7 @@ use payload_manager_core::payload::Descriptor;
 use payload_manager_tiers::copy::{self, Job};
 use payload_manager_tiers::{Archive, TierError, TierStore};
 use payload_manager_types::{Checksum, PayloadId, Place, SpillTarget, Tier};
+use std::future::Future;
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -138,12 +139,21 @@ impl Engine {
 
     async fn move_now(&self, id: PayloadId, to: Tier, spill: bool) -> Result<Descriptor, Error> {
         self.tier(to)?;
+        let mut relieved = false;
         loop {
             let changed = self.0.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             match self.begin_move(id, to, spill) {
-                Ok(Move::Running(ending)) => ended(ending).await?,
+                Ok(Move::Running(ending)) => match ended(ending).await {
+                    Err(error) if !relieved && is_full(&error, to).is_some() => {
+                        relieved = true;
+                        if !self.relieve(to, is_full(&error, to).unwrap_or(0)).await {
+                            return Err(error);
+                        }
+                    }
+                    other => other?,
+                },
                 Ok(Move::There(descriptor)) => return Ok(*descriptor),
                 Ok(Move::Dropped(dropped)) => return self.dropped(*dropped).await,
                 Ok(Move::Busy) => {
@@ -166,6 +176,7 @@ impl Engine {
         let begun = if spill { ledger.spill(id, to, now) } else { ledger.promote(id, to, now) };
         Ok(match begun? {
             Begun::Copy(ticket) => Move::Running(self.carry_out(ticket)),
+            Begun::Check(check) => Move::Running(self.check_twin(check)),
             Begun::There(descriptor) => Move::There(Box::new(descriptor)),
             Begun::Dropped(dropped) => Move::Dropped(Box::new(dropped)),
             Begun::Busy => Move::Busy,
@@ -184,12 +195,22 @@ impl Engine {
 
     /// Has a ticket carried out by a task of its own.
     pub(super) fn carry_out(&self, ticket: Ticket) -> Ending {
-        let id = ticket.id();
+        let engine = self.clone();
+        self.under_way("transfer", ticket.id(), async move { engine.transfer(ticket).await })
+    }
+
+    /// Runs what is under way with a payload: who is told that it is busy finds it.
+    pub(super) fn under_way(
+        &self,
+        name: &'static str,
+        id: PayloadId,
+        work: impl Future<Output = Result<(), Error>> + Send + 'static,
+    ) -> Ending {
         let (sender, ending) = watch::channel(None);
         self.0.running.lock().insert(id, ending.clone());
         let engine = self.clone();
-        self.0.tasks.spawn("transfer", async move {
-            let result = engine.transfer(ticket).await;
+        self.0.tasks.spawn(name, async move {
+            let result = work.await;
             engine.0.running.lock().remove(&id);
             sender.send_replace(Some(result));
             engine.0.changed.notify_waiters();
@@ -259,25 +280,26 @@ impl Engine {
     async fn give_up(&self, ticket: Ticket, failure: Failure) -> Result<(), Error> {
         let (id, from, from_place) = (ticket.id(), ticket.from, ticket.from_place);
         let to = ticket.to;
-        if !self.ledger().abort_transfer(ticket) && to.is_durable() {
-            self.forget_file(id, to);
+        if !self.ledger().abort_transfer(ticket) {
+            if to.is_durable() {
+                self.forget_file(id, to);
+            }
+            // Deleted meanwhile, and its bytes with it: nothing is wrong with any copy.
+            return Err(Refusal::NotFound { id }.into());
         }
+        let copies = self.ledger().descriptor(id, self.now()).map(|d| d.copies);
+        let others = copies.is_ok_and(|copies| copies.iter().any(|tier| tier != from));
         let error = match failure {
-            Failure::Other(error) => return Err(error),
             Failure::Source(error) => error,
+            // Another copy serves, so this one can go. An only copy stays: it may be read another day.
+            Failure::Unreadable(error) if others => error,
+            Failure::Unreadable(error) | Failure::Other(error) => return Err(error),
         };
         tracing::error!(payload = %id, tier = %from, %error, "a copy is bad or gone and is set aside");
         // Its record may still be all that says that it was committed.
         self.write_down(id).await?;
         let blocks = self.ledger().lose_copy(id, from);
-        let engine = self.clone();
-        self.0.tasks.spawn_blocking("set-aside", move || {
-            let aside = engine.tier(from).and_then(|store| Ok(store.set_aside(id, from_place)?));
-            if let Err(error) = aside {
-                tracing::error!(payload = %id, tier = %from, %error, "a bad copy could not be set aside");
-            }
-            engine.free_blocks(blocks);
-        });
+        self.put_aside(id, from, from_place, blocks);
         // Another copy may serve: the caller asks the ledger again.
         if self.ledger().descriptor(id, self.now()).is_ok_and(|d| d.placement.is_some()) { Ok(()) } else { Err(error) }
     }
@@ -315,6 +337,17 @@ impl Engine {
     }
 }
 
+/// How many bytes a tier had no room for, though its budget had.
+pub(super) fn is_full(error: &Error, tier: Tier) -> Option<u64> {
+    match error {
+        Error::Tier(error) => match **error {
+            TierError::Full { tier: full, asked, .. } if full == tier => Some(asked),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// What came of asking for a move.
 enum Move {
     /// Nothing to do.
@@ -331,6 +364,8 @@ enum Move {
 enum Failure {
     /// The copy it was made from is bad or gone.
     Source(Error),
+    /// The copy it was made from can't be read: its medium fails.
+    Unreadable(Error),
     /// Anything else.
     Other(Error),
 }
@@ -356,14 +391,22 @@ fn copy_checked(
     Ok((place, found))
 }
 
-/// A source that is gone or has another length is to blame; a system that refuses is not.
+/// A source that is gone, has another length, or lies where its medium fails is to blame; a system that refuses is not.
 fn blame(source: Tier, error: TierError) -> Failure {
     match &error {
         TierError::Missing { tier, .. } | TierError::WrongSize { tier, .. } if *tier == source => {
             Failure::Source(error.into())
         }
+        TierError::Io { tier, source: said, .. } if *tier == source && is_damage(said) => {
+            Failure::Unreadable(error.into())
+        }
         _ => Failure::Other(error.into()),
     }
+}
+
+/// Whether the system says that what lies there can't be read, rather than that it does not want to now.
+fn is_damage(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EIO | libc::EBADMSG | libc::EUCLEAN))
 }
 
 /// Waits for a transfer that somebody has begun.

@@ -292,7 +292,7 @@ impl Recovery {
             (index, generations, last.max(self.ledger.board().directory.last_generation(index)))
         });
         if let Err(full) = self.ledger.adopt(Adopted { facts, ram, found, entry }) {
-            tracing::error!(payload = %id, limit = full.limit, "the directory has no room for it: raise max-payloads; until then it can't be leased");
+            tracing::error!(payload = %id, ?full, "the directory has no room for it: raise max-payloads, or give shared memory more; until then it can't be leased");
         }
     }
 

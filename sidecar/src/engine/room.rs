@@ -3,12 +3,44 @@
 
 use payload_manager_core::ledger::{Room, Step};
 use payload_manager_types::Tier;
-use tokio::sync::watch;
 
 use super::mover::ended;
 use super::{Ending, Engine, Error};
 
 impl Engine {
+    /// The budget had room and the tier has not: somebody else has filled what it lives in. Evicts as many bytes, if
+    /// so many may go; whether it is worth trying again.
+    pub(super) async fn relieve(&self, tier: Tier, bytes: u64) -> bool {
+        let (used, endings): (u64, Vec<Ending>) = {
+            let mut ledger = self.ledger();
+            let now = self.now();
+            let used = ledger.used(tier);
+            let steps = ledger.plan_relief(tier, bytes, now);
+            if steps.is_empty() {
+                return false;
+            }
+            (used, steps.into_iter().filter_map(|step| self.step(step)).collect())
+        };
+        if all_failed(endings).await.is_some() {
+            return false;
+        }
+        loop {
+            let changed = self.0.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            {
+                let ledger = self.ledger();
+                if ledger.used(tier).saturating_add(bytes) <= used || !ledger.is_anything_leaving(tier) {
+                    return true;
+                }
+            }
+            tokio::select! {
+                () = changed => {}
+                () = self.0.tasks.stopping() => return false,
+            }
+        }
+    }
+
     /// Evicts until `bytes` fit into `tier`.
     ///
     /// # Errors
@@ -24,7 +56,7 @@ impl Engine {
                 match ledger.plan_room(tier, bytes, now)? {
                     Room::Enough => return Ok(()),
                     Room::Wait => None,
-                    Room::Steps(steps) => Some(steps.into_iter().map(|step| self.step(step)).collect()),
+                    Room::Steps(steps) => Some(steps.into_iter().filter_map(|step| self.step(step)).collect()),
                 }
             };
             match endings {
@@ -34,10 +66,12 @@ impl Engine {
         }
     }
 
-    fn step(&self, step: Step) -> Ending {
+    /// Has a step carried out; `None` for one that needs no copy: what it frees is seen when it is free.
+    pub(super) fn step(&self, step: Step) -> Option<Ending> {
         let engine = self.clone();
         match step {
-            Step::Copy(ticket) => return self.carry_out(ticket),
+            Step::Copy(ticket) => return Some(self.carry_out(ticket)),
+            Step::Check(check) => return Some(self.check_twin(check)),
             Step::Dropped(dropped) => self.0.tasks.spawn("drop", async move {
                 if let Err(error) = engine.dropped(dropped).await {
                     tracing::error!(%error, "a dropped copy's row could not be written");
@@ -49,14 +83,13 @@ impl Engine {
                 }
             }),
         }
-        // What they free is seen when it is free.
-        watch::channel(Some(Ok(()))).1
+        None
     }
 }
 
 /// Waits for all; the last error if none of them succeeded.
 async fn all_failed(endings: Vec<Ending>) -> Option<Error> {
-    let (mut succeeded, mut last) = (false, None);
+    let (mut succeeded, mut last) = (endings.is_empty(), None);
     for ending in endings {
         match ended(ending).await {
             Ok(()) => succeeded = true,

@@ -19,6 +19,7 @@ use payload_manager_core::ledger::{Told, Watch, WatchError, WatchFrom};
 use payload_manager_types::InstanceId;
 use tokio::sync::Notify;
 
+use super::evictor::Bell;
 use super::{Engine, Error, SharedPages};
 
 /// What a watcher is told at a time, at most; the ledger is locked for so long.
@@ -83,10 +84,12 @@ impl Watchers {
     }
 }
 
-/// The ledger, locked; when it is let go, those who watch hear of what was changed.
+/// The ledger, locked; when it is let go, those who watch hear of what was changed, and the evictor is woken if there is
+/// work for it.
 pub(super) struct Held<'a> {
     pub(super) ledger: MutexGuard<'a, Ledger<SharedPages>>,
     pub(super) watchers: &'a Watchers,
+    pub(super) evictor: &'a Bell,
 }
 
 impl Deref for Held<'_> {
@@ -108,6 +111,7 @@ impl Drop for Held<'_> {
         if self.ledger.settle_changes() {
             self.watchers.bell.notify_waiters();
         }
+        self.evictor.ring_for(&mut self.ledger);
     }
 }
 

@@ -10,6 +10,7 @@ use payload_manager_tiers::{Sealed, TierError};
 use payload_manager_types::{BlockName, Checksum, EntryIndex, EvictionPolicy, PayloadId, Place, Protection, Tier};
 
 use super::gate::Pending;
+use super::mover::is_full;
 use super::{Engine, Error, SharedPages, blocking};
 use crate::failpoint;
 
@@ -55,6 +56,22 @@ impl Engine {
             reclaim_after_ms: self.0.allocation_timeout_ms,
             labels: new.labels,
         };
+        let mut relieved = false;
+        loop {
+            let allocated = self.allocate_once(&request).await;
+            let full = allocated.as_ref().err().and_then(|error| is_full(error, request.tier));
+            match full {
+                Some(bytes) if !std::mem::replace(&mut relieved, true) => {
+                    if !self.relieve(request.tier, bytes).await {
+                        return allocated;
+                    }
+                }
+                _ => return allocated,
+            }
+        }
+    }
+
+    async fn allocate_once(&self, request: &AllocateRequest) -> Result<Descriptor, Error> {
         let allocation = loop {
             let asked = self.ledger().allocate(request.clone(), self.now());
             match asked {

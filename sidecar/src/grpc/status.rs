@@ -146,6 +146,7 @@ fn refused(refusal: &Refusal) -> (Code, Reason, Facts) {
             ];
             (Code::ResourceExhausted, Reason::TierFull, facts)
         }
+        Refusal::PagesFull => (Code::ResourceExhausted, Reason::TierFull, vec![("tier", "RAM".to_owned())]),
         Refusal::PayloadLimit { limit } => limited(Reason::PayloadLimit, *limit),
         Refusal::LeaseLimit { limit } => limited(Reason::LeaseLimit, *limit),
         Refusal::AlreadyCommitted { id, .. } => (wrong_state, Reason::AlreadyCommitted, about(id)),

@@ -5,6 +5,7 @@
 //! budget; this is what is left at this moment.
 
 mod cgroup;
+mod limits;
 mod mount;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ mod tests;
 use std::fmt;
 
 pub use cgroup::CgroupGauge;
+pub use limits::{GroupLimit, memory_limits};
 
 /// What may still be taken.
 #[derive(Debug, Clone, PartialEq, Eq)]

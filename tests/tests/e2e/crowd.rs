@@ -165,7 +165,7 @@ async fn crowd(daemon: &Daemon, seed: u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_reads_the_right_bytes_whatever_the_others_do_and_leaves_nothing() {
-    let daemon = Setup::new().flag("ram", "1MiB").flag("disk", "128MiB").start();
+    let daemon = Setup::new().flag("ram", "1MiB").flag("disk", "128MiB").flag("high-watermark", "90").start();
     let own = daemon.shm();
     let random = uuid::Uuid::now_v7().as_u128();
     for seed in [1, u64::try_from(random & u128::from(u32::MAX)).unwrap()] {

@@ -15,6 +15,7 @@ mod leases;
 mod life;
 mod lineage;
 mod listing;
+mod marks;
 mod metadata;
 mod pins;
 mod resuming;

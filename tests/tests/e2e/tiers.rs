@@ -15,7 +15,7 @@ const MIB: usize = 1 << 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_than_ram_holds_goes_through_it_and_every_byte_comes_back() {
-    let daemon = Setup::new().flag("ram", "8MiB").start();
+    let daemon = Setup::new().flag("ram", "8MiB").flag("high-watermark", "90").start();
     let mut rpc = daemon.rpc().await;
     let mut ids = Vec::new();
     for seed in 0..24 {

@@ -59,6 +59,29 @@ async fn full_shared_memory_is_an_error_with_numbers_and_harms_nobody() {
     assert_eq!(rpc.list().await.unwrap().len(), 3);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn room_that_somebody_else_took_is_made_by_eviction() {
+    if !can_mount() {
+        return skip("room_that_somebody_else_took_is_made_by_eviction", "leave to mount");
+    }
+    let daemon = on_own_mounts(Setup::new(), "mount -t tmpfs -o size=24m tmpfs /dev/shm").start();
+    let mut rpc = daemon.rpc().await;
+    let bytes = v1::pattern(1, 2 << 20);
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        kept.push(id_of(&put(&daemon, &mut rpc, Tier::Ram, &bytes).await));
+    }
+    let disk = id_of(&put(&daemon, &mut rpc, Tier::Disk, &bytes).await);
+    let _filler = Filler::fill(as_it_sees(&daemon, Path::new("/dev/shm/filler")));
+
+    // The budget has room, shared memory has not: each of these takes the place of one that goes.
+    let new = put(&daemon, &mut rpc, Tier::Ram, &bytes).await;
+    assert_eq!(rpc.descriptor(kept[0].clone()).await.unwrap().tier(), Tier::Disk);
+    assert_eq!(rpc.promote(disk, Tier::Ram).await.unwrap().tier(), Tier::Ram);
+    assert_eq!(rpc.descriptor(kept[1].clone()).await.unwrap().tier(), Tier::Disk);
+    assert_eq!(fs::read(place(&daemon, &new)).unwrap(), bytes);
+}
+
 fn objects(daemon: &Daemon) -> Vec<PathBuf> {
     let folder = fs::read_dir(as_it_sees(daemon, Path::new("/dev/shm"))).unwrap();
     let mut names: Vec<PathBuf> = folder.map(|entry| entry.unwrap().path()).collect();

@@ -108,9 +108,9 @@ impl<B: Board> Ledger<B> {
         let record = match tier {
             Tier::Ram => match self.board.reserve_record(&payload.record(Place::OWN, None)) {
                 Ok(record) => Some(record),
-                Err(Full { limit }) => {
+                Err(full) => {
                     self.release_budget(tier, size);
-                    return Err(Refusal::PayloadLimit { limit });
+                    return Err(full.refusal(|limit| Refusal::PayloadLimit { limit }));
                 }
             },
             Tier::Gpu | Tier::Disk | Tier::Object => None,
@@ -138,7 +138,7 @@ impl<B: Board> Ledger<B> {
         let (id, descriptor) = (payload.id(), payload.descriptor());
         self.list(tier.index(), (payload.facts.created, id), payload.facts.size);
         self.changes.born(&payload);
-        self.payloads.insert(id, payload);
+        self.payloads.insert(id, Box::new(payload));
         self.set_timer(id);
         descriptor
     }
@@ -198,7 +198,7 @@ impl<B: Board> Ledger<B> {
     ///
     /// # Errors
     /// [`Refusal::NotFound`] if it was deleted meanwhile, [`Refusal::AlreadyCommitted`] if no commit was begun,
-    /// [`Refusal::PayloadLimit`] if the directory is full. Whichever it is, [`Ledger::abort_commit`] comes next.
+    /// [`Refusal::PayloadLimit`] or [`Refusal::PagesFull`] if the directory is full. Whichever it is, [`Ledger::abort_commit`] comes next.
     pub fn finish_commit(&mut self, id: PayloadId, checksum: Option<Checksum>, now: Now) -> Result<Committed, Refusal> {
         let payload = self.payload(id, now)?;
         if payload.work != Work::Sealing {
@@ -209,9 +209,9 @@ impl<B: Board> Ledger<B> {
             p.work = Work::None;
             p.facts = Self::committed_row(&p.facts, checksum);
         });
-        if let Err(Full { limit }) = self.enter(id) {
+        if let Err(full) = self.enter(id) {
             self.update(id, |p| *p = before);
-            return Err(Refusal::PayloadLimit { limit });
+            return Err(full.refusal(|limit| Refusal::PayloadLimit { limit }));
         }
         if let Some(at) = before.facts.reclaim_at {
             self.drop_timer(id, at);

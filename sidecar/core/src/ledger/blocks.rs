@@ -81,6 +81,8 @@ impl<B: Board> Ledger<B> {
         if let Some(record) = block.record {
             self.board.free_record(record);
         }
+        // A copy of it may be made there again.
+        self.enqueue(block.id);
         self.close_grave(block.id);
     }
 

@@ -91,11 +91,11 @@ impl<B: Board> Ledger<B> {
 
     /// Takes a closed payload out of everything; records say DELETING before anything else happens.
     pub(super) fn bury(&mut self, id: PayloadId, how: Kind) -> Option<Deletion> {
+        self.leave_queue(id);
         let payload = self.payloads.remove(&id)?;
         self.changes.gone(&payload, how);
         self.unlist(shown(&payload), (payload.facts.created, id), payload.facts.size);
         self.clear_timers(&payload);
-        self.leave_queue(payload.ticket);
         let copies: Vec<(Tier, Copy)> =
             Tier::ALL.into_iter().filter_map(|t| payload.copy(t).map(|c| (t, *c))).collect();
         for (_, copy) in &copies {
@@ -159,6 +159,6 @@ fn in_flight(payload: &Payload) -> Option<Retired> {
             block: None,
             record: None,
         }),
-        Work::Transfer { .. } | Work::Sealing | Work::None => None,
+        Work::Transfer { .. } | Work::Check { .. } | Work::Sealing | Work::None => None,
     }
 }

@@ -4,7 +4,7 @@ use payload_manager_types::{LeaseDeadline, LeaseId, PayloadId, Tier, UnixMillis}
 
 use super::{Ledger, Now};
 use crate::backlog::Retired;
-use crate::board::{Board, Full};
+use crate::board::Board;
 use crate::payload::Descriptor;
 use crate::refusal::Refusal;
 
@@ -69,17 +69,30 @@ impl<B: Board> Ledger<B> {
         let block = self.block_name(id, have).ok_or(Refusal::BytesLost { id })?;
         let ms = self.duration(request.duration_ms);
         let deadline = LeaseDeadline(now.monotonic.saturating_add(ms));
-        let lease = self.board.grant(block, deadline).map_err(|Full { limit }| Refusal::LeaseLimit { limit })?;
+        let granted = self.board.grant(block, deadline);
+        let lease = granted.map_err(|full| full.refusal(|limit| Refusal::LeaseLimit { limit }))?;
         let Some(payload) = self.payloads.get_mut(&id) else { return Err(Refusal::NotFound { id }) };
-        payload.visited = true;
+        payload.was_read();
         let expires = UnixMillis(now.wall.0.saturating_add(ms));
         Ok(Acquired::Granted(Box::new(Grant { lease, expires, lasts_ms: ms, descriptor: payload.descriptor() })))
+    }
+
+    /// Counts reads that nobody told the ledger about one by one: a client sets a bit, and the bits are collected.
+    pub fn note_reads(&mut self, ids: impl IntoIterator<Item = PayloadId>) {
+        for id in ids {
+            if let Some(payload) = self.payloads.get_mut(&id) {
+                payload.was_read();
+            }
+        }
     }
 
     /// Gives a lease back; one that is over or never was is fine. Blocks that only it kept are handed out to be freed.
     pub fn release(&mut self, lease: LeaseId) -> Vec<Retired> {
         match self.board.give_back(lease) {
-            Some(block) => self.let_go(vec![block]),
+            Some(block) => {
+                self.leases_ended(&[block]);
+                self.let_go(vec![block])
+            }
             None => Vec::new(),
         }
     }
@@ -97,11 +110,13 @@ impl<B: Board> Ledger<B> {
     /// Ends the leases whose time has come; blocks that only they kept are handed out to be freed.
     pub fn expire_leases(&mut self, now: Now) -> Vec<Retired> {
         let blocks = self.board.expire(LeaseDeadline(now.monotonic));
+        self.leases_ended(&blocks);
         self.let_go(blocks)
     }
 
     /// Looks for blocks whose leases were given back without a word: a client does that by itself, in its own page.
     pub fn sweep_backlog(&mut self) -> Vec<Retired> {
+        self.look_again();
         let names = self.backlog.held_names();
         self.let_go(names)
     }

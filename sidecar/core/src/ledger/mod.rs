@@ -5,8 +5,8 @@
 //! out as a licence ([`Allocation`], [`Ticket`], [`Retired`](crate::backlog::Retired)) that the shell brings back, done
 //! or not, exactly once.
 //!
-//! One file a verb: `allocate` (allocate, commit, abort), `lease`, `transfer` (promote, spill), `evict`, `pin`, `delete`,
-//! `time` (expiry), `list`, `watch`, `recover`; and `blocks`, the way out of every block.
+//! One file a verb: `allocate` (allocate, commit, abort), `lease`, `transfer` (promote, spill), `twin` (spill to what is
+//! there), `evict`, `pin`, `delete`, `time` (expiry), `list`, `watch`, `recover`; and `blocks`, the way out of every block.
 
 mod allocate;
 mod blocks;
@@ -19,20 +19,22 @@ mod pin;
 mod recover;
 mod time;
 mod transfer;
+mod twin;
 mod watch;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use payload_manager_types::{EntryIndex, PayloadId, Priority, Tier, UnixMillis};
+use payload_manager_types::{EntryIndex, PayloadId, Tier, UnixMillis};
 
 pub use allocate::{AllocateRequest, Allocation, Committed};
 pub use delete::Deletion;
-pub use evict::{Room, Step};
+pub use evict::{Room, Step, Watermarks};
 pub use lease::{AcquireRequest, Acquired, Grant};
 pub use lease_list::{LeasePage, LeaseRow};
 pub use list::{Cursor, Page, Summary};
 pub use recover::{Adopted, RamBlock};
 pub use transfer::{Begun, Dropped, Outcome, Ticket};
+pub use twin::Check;
 pub use watch::{Told, Watch, WatchError, WatchFrom};
 
 use crate::backlog::Backlog;
@@ -57,6 +59,10 @@ pub struct Limits {
     pub lease_default_ms: u64,
     /// Longest lease, in milliseconds.
     pub lease_max_ms: u64,
+    /// When eviction begins and ends by itself.
+    pub watermarks: Watermarks,
+    /// Bytes that memory is given out in: what a RAM payload takes is a multiple of it.
+    pub page: u64,
 }
 
 /// Now, on both clocks.
@@ -99,7 +105,8 @@ type Age = (UnixMillis, PayloadId);
 pub struct Ledger<B> {
     board: B,
     limits: Limits,
-    payloads: HashMap<PayloadId, Payload>,
+    /// Boxed: a hash table keeps up to twice the room that it needs, and a payload is large.
+    payloads: HashMap<PayloadId, Box<Payload>>,
     budgets: [Option<Budget>; 4],
     counts: [TierCount; 4],
     /// Listing order by shown tier; the last is of those whose bytes are lost.
@@ -107,6 +114,11 @@ pub struct Ledger<B> {
     /// TTLs and abandoned allocations by the time they come due.
     timers: BTreeSet<Age>,
     queues: [EvictionQueue; 4],
+    kept: evict::Kept,
+    /// Tiers that have gone above their high watermark and are not yet down at the low one.
+    evicting: [bool; 4],
+    /// Times that eviction looked at a payload.
+    looks: u64,
     backlog: Backlog,
     /// Entries of deleted payloads that wait for their last block.
     graves: HashMap<PayloadId, EntryIndex>,
@@ -128,8 +140,10 @@ pub struct Ledger<B> {
 impl<B: Board> Ledger<B> {
     /// An empty ledger.
     pub fn new(board: B, limits: Limits) -> Self {
+        let grain = |tier: Tier| if tier == Tier::Ram { limits.page } else { 1 };
         let budget = |tier: Tier| {
-            limits.capacity.get(tier.index()).copied().flatten().map(|capacity| Budget::new(tier, capacity))
+            let capacity = limits.capacity.get(tier.index()).copied().flatten();
+            capacity.map(|capacity| Budget::new(tier, capacity, grain(tier)))
         };
         Self {
             board,
@@ -140,7 +154,10 @@ impl<B: Board> Ledger<B> {
             listed: Default::default(),
             timers: BTreeSet::new(),
             queues: Default::default(),
-            backlog: Backlog::default(),
+            kept: evict::Kept::default(),
+            evicting: [false; 4],
+            looks: 0,
+            backlog: Backlog::new(Tier::ALL.map(grain)),
             graves: HashMap::new(),
             unsealed: HashMap::new(),
             rows: HashSet::new(),
@@ -174,6 +191,7 @@ impl<B: Board> Ledger<B> {
     pub fn payload(&self, id: PayloadId, now: Now) -> Result<&Payload, Refusal> {
         self.payloads
             .get(&id)
+            .map(Box::as_ref)
             .filter(|p| p.facts.phase != Phase::Deleting && !p.is_expired(now.wall))
             .ok_or(Refusal::NotFound { id })
     }
@@ -224,6 +242,17 @@ impl<B: Board> Ledger<B> {
         if let Ok(budget) = self.budget(tier) {
             budget.release(bytes);
         }
+        self.kept.gave_back(tier, bytes);
+    }
+
+    /// What the payload's bytes take of a tier's budget.
+    fn charge_of(&self, id: PayloadId, tier: Tier) -> u64 {
+        self.charge(tier, self.payloads.get(&id).map_or(0, |p| p.facts.size))
+    }
+
+    /// What so many bytes of a payload take of a tier's budget.
+    fn charge(&self, tier: Tier, size: u64) -> u64 {
+        self.budgets.get(tier.index()).copied().flatten().map_or(size, |budget| budget.charge(size))
     }
 
     /// Changes a payload through `change`, keeps the lists and counters true, and lets those who watch know. The version
@@ -273,28 +302,6 @@ impl<B: Board> Ledger<B> {
     /// One more for the version: placement or state has changed (promise: monotonic).
     fn bump(&mut self, id: PayloadId) {
         self.update(id, |p| p.facts.version += 1);
-    }
-
-    /// Sees to it that the payload stands in the eviction queue of its fastest tier. Where it does, it keeps its place.
-    fn enqueue(&mut self, id: PayloadId) {
-        let Some(payload) = self.payloads.get_mut(&id) else { return };
-        let tier = payload.fastest().map(|(tier, _)| tier).filter(|_| payload.is_committed());
-        if tier == payload.ticket.map(|(tier, _)| tier) {
-            return;
-        }
-        let class = if payload.facts.no_evict { Priority::Never } else { payload.facts.policy.priority };
-        let number = tier.and_then(|t| self.queues.get_mut(t.index())).and_then(|queue| queue.join(id, class));
-        let had = std::mem::replace(&mut payload.ticket, tier.zip(number));
-        self.leave_queue(had);
-    }
-
-    /// A place in an eviction queue is nobody's any more.
-    fn leave_queue(&mut self, had: Option<(Tier, u64)>) {
-        let Some((tier, _)) = had else { return };
-        let payloads = &self.payloads;
-        if let Some(queue) = self.queues.get_mut(tier.index()) {
-            queue.leave(|t| payloads.get(&t.id).is_some_and(|p| p.ticket == Some((tier, t.number))));
-        }
     }
 }
 

@@ -16,6 +16,8 @@ impl<B: Board> Ledger<B> {
     /// [`Refusal::NotFound`], [`Refusal::NotCommitted`].
     pub fn pin(&mut self, id: PayloadId, pin: Option<Pin>, now: Now) -> Result<Facts, Refusal> {
         self.committed(id, now)?;
+        // Looked at again under the new pin, if by then there is a need.
+        self.unpinned(id);
         let facts = self.update(id, |p| {
             p.facts.pin = pin;
             p.facts()

@@ -50,7 +50,7 @@ impl<B: Board> Ledger<B> {
         }
         let committed = payload.is_committed();
         self.list(super::shown(&payload), (payload.facts.created, id), size);
-        self.payloads.insert(id, payload);
+        self.payloads.insert(id, Box::new(payload));
         self.set_timer(id);
         let done = if committed { self.appear(id, entry.map(|(_, shown, _)| shown), named) } else { Ok(()) };
         self.owned.extend(self.payloads.get(&id).and_then(|p| p.entry));
@@ -136,8 +136,8 @@ impl<B: Board> Ledger<B> {
 
     /// Deletes, as a start-up does, what was being deleted or had run out while nobody was there.
     pub fn adopt_ended(&mut self, now: Now) -> Vec<Deletion> {
-        let deleting = |p: &&Payload| p.facts.phase == Phase::Deleting;
-        let ids: Vec<PayloadId> = self.payloads.values().filter(deleting).map(Payload::id).collect();
+        let deleting = self.payloads.values().filter(|p| p.facts.phase == Phase::Deleting);
+        let ids: Vec<PayloadId> = deleting.map(|p| p.id()).collect();
         let mut ended = Vec::new();
         for id in ids {
             self.close(id);

@@ -11,11 +11,16 @@ use crate::payload::{Payload, Work};
 impl<B: Board> Ledger<B> {
     /// When the ledger next wants [`Self::end_due`] to be called, if it does.
     pub fn next_timer(&self) -> Option<UnixMillis> {
-        self.timers.first().map(|(at, _)| *at)
+        let first = [self.timers.first().copied(), self.kept.next_pin()];
+        first.into_iter().flatten().map(|(at, _)| at).min()
     }
 
-    /// Ends the payloads whose time has come: TTL, or an allocation that was abandoned. Leases run to their end.
+    /// Ends the payloads whose time has come: TTL, or an allocation that was abandoned. Leases run to their end. Pins
+    /// whose time is over no longer keep anybody from being evicted.
     pub fn end_due(&mut self, now: Now) -> Vec<Deletion> {
+        while let Some(pin) = self.kept.next_pin().filter(|(at, _)| *at <= now.wall) {
+            self.pin_ended(pin);
+        }
         let mut ended = Vec::new();
         while let Some(&(at, id)) = self.timers.first().filter(|(at, _)| *at <= now.wall) {
             self.timers.remove(&(at, id));

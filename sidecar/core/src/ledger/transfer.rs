@@ -6,9 +6,9 @@
 use payload_manager_types::{Checksum, PayloadId, Place, Tier, TierSet};
 
 use super::blocks::retired;
-use super::{Ledger, Now};
+use super::{Check, Ledger, Now};
 use crate::backlog::Retired;
-use crate::board::{BlockState, Board, Full, RecordIndex};
+use crate::board::{BlockState, Board, RecordIndex};
 use crate::facts::Facts;
 use crate::payload::{Copy, Descriptor, Payload, TransferId, Work};
 use crate::refusal::Refusal;
@@ -55,7 +55,9 @@ pub struct Dropped {
 pub enum Begun {
     /// Nothing to do.
     There(Descriptor),
-    /// No bytes to write: a slower copy was there, the faster ones are dropped.
+    /// No bytes to write: a slower copy is there. See that it is before the faster ones are dropped.
+    Check(Check),
+    /// No bytes to write: the slower copy was only on its way out. The faster ones are dropped.
     Dropped(Dropped),
     /// Copy the bytes.
     Copy(Ticket),
@@ -128,8 +130,7 @@ impl<B: Board> Ledger<B> {
             return Ok(Begun::Busy);
         }
         if payload.copy(to).is_some() {
-            self.bump(id);
-            return self.drop_faster(id, to).map(Begun::Dropped).ok_or(Refusal::NotFound { id });
+            return self.begin_check(id, to);
         }
         self.begin(id, to, true)
     }
@@ -151,8 +152,9 @@ impl<B: Board> Ledger<B> {
         }
         let record = self.reserve(id, to)?;
         let (transfer, facts) = self.start(id, to, spill)?;
+        let charge = self.charge(from, facts.size);
         if spill && let Some(bytes) = self.leaving.get_mut(from.index()) {
-            *bytes += facts.size;
+            *bytes += charge;
         }
         Ok(Begun::Copy(Ticket { transfer, from, from_place, to, facts, spill, record }))
     }
@@ -167,9 +169,9 @@ impl<B: Board> Ledger<B> {
         }
         match self.board.reserve_record(&record) {
             Ok(at) => Ok(Some(at)),
-            Err(Full { limit }) => {
+            Err(full) => {
                 self.release_budget(to, size);
-                Err(Refusal::PayloadLimit { limit })
+                Err(full.refusal(|limit| Refusal::PayloadLimit { limit }))
             }
         }
     }
@@ -291,20 +293,22 @@ impl<B: Board> Ledger<B> {
             if ticket.spill {
                 self.publish(id);
             }
+            self.enqueue(id);
         }
         current
     }
 
     fn forget_leaving(&mut self, ticket: &Ticket) {
+        let charge = self.charge(ticket.from, ticket.facts.size);
         if ticket.spill
             && let Some(bytes) = self.leaving.get_mut(ticket.from.index())
         {
-            *bytes -= ticket.facts.size;
+            *bytes -= charge;
         }
     }
 
     /// Publishes the copy in `to`, then retires what is faster: never the other way round. The version has grown.
-    fn drop_faster(&mut self, id: PayloadId, to: Tier) -> Option<Dropped> {
+    pub(super) fn drop_faster(&mut self, id: PayloadId, to: Tier) -> Option<Dropped> {
         let payload = self.payloads.get(&id)?;
         let faster = payload.tiers().iter().filter(|t| *t < to);
         let gone: Vec<(Copy, Retired)> =

@@ -66,7 +66,7 @@ impl Pages {
 impl Board for ModelBoard {
     fn insert(&mut self, face: &Face) -> Result<EntryIndex, Full> {
         let there = self.pages.entry_of(face.id);
-        let index = there.or_else(|| self.vacant()).ok_or(Full { limit: u64::from(self.room.entries) })?;
+        let index = there.or_else(|| self.vacant()).ok_or(Full::Limit(self.room.entries.into()))?;
         self.write(index, face);
         Ok(index)
     }
@@ -93,7 +93,7 @@ impl Board for ModelBoard {
 
     fn reserve_record(&mut self, record: &BlockRecord) -> Result<RecordIndex, Full> {
         assert_eq!(record.block, None, "named before it is made");
-        let full = Full { limit: u64::from(self.room.records) };
+        let full = Full::Limit(self.room.records.into());
         let free = |at: &RecordIndex| !self.pages.records.contains_key(at);
         let at = (0..self.room.records).map(RecordIndex).find(free).ok_or(full)?;
         self.pages.records.insert(at, (BlockState::Reserved, *record));
@@ -150,7 +150,7 @@ impl Board for ModelBoard {
 
     fn grant(&mut self, block: BlockName, deadline: LeaseDeadline) -> Result<LeaseId, Full> {
         if self.pages.slots.len() >= self.room.leases {
-            return Err(Full { limit: self.room.leases as u64 });
+            return Err(Full::Limit(self.room.leases as u64));
         }
         let (shown, tier) = self.pages.shown(block.index).expect("an entry that is open");
         assert_eq!(shown, block, "a lease on what is not shown");

@@ -45,7 +45,8 @@ impl World {
         let Start { mut ledger, outside, .. } = start;
         ledger.board_mut().starting = false;
         let ended = ledger.adopt_ended(self.now);
-        let mut world = Self { ledger, now: self.now, outside, jobs: ended.into_iter().map(Job::Bury).collect() };
+        let jobs = ended.into_iter().map(Job::Bury).collect();
+        let mut world = Self { ledger, now: self.now, outside, jobs, looks_later: self.looks_later };
         world.free(free, true);
         world
     }

@@ -16,6 +16,8 @@ impl World {
         self.check_lists(&rows);
         self.check_entries(&rows);
         self.check_records(&rows);
+        let wrong = self.ledger.audit_eviction(self.now);
+        assert!(wrong.is_empty(), "{wrong:?}");
         for slot in self.pages().slots.values() {
             assert!(self.outside.bytes.contains_key(&slot.on), "a lease lost its bytes: {slot:?}");
         }
@@ -49,7 +51,7 @@ impl World {
                 Job::Make(a) | Job::Made(a) => blocks.insert((a.id(), a.tier()), a.size()),
                 Job::Copy(t) | Job::Copied(t) | Job::Rowed(t) => blocks.insert((t.id(), t.to), t.facts.size),
                 Job::Free(b, _) | Job::Freed(b) => blocks.insert((b.id, b.tier), b.size),
-                Job::Seal(..) | Job::Sealed(..) | Job::Bury(_) => None,
+                Job::Seal(..) | Job::Sealed(..) | Job::Check(_) | Job::Bury(_) => None,
             };
         }
         for deletion in self.jobs.iter().filter_map(|job| if let Job::Bury(d) = job { Some(d) } else { None }) {

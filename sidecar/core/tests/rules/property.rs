@@ -12,7 +12,7 @@ use payload_manager_types::{
 use proptest::prelude::*;
 
 use crate::watching::Replay;
-use crate::world::{Job, ROOM, World, id, limits, request};
+use crate::world::{Job, ROOM, World, id, marked, request};
 
 /// What a test does next. Numbers choose among what there is.
 #[derive(Debug, Clone)]
@@ -29,6 +29,7 @@ enum Step {
     Pin(usize, bool),
     Lose(usize, Tier),
     Room(Tier, u64),
+    Evict(usize),
     Work(usize, bool),
     Settle,
     Flush,
@@ -84,6 +85,7 @@ fn steps() -> impl Strategy<Value = Step> {
         1 => (n.clone(), any::<bool>()).prop_map(|(n, on)| Step::Pin(n, on)),
         1 => (n.clone(), tiers()).prop_map(|(n, t)| Step::Lose(n, t)),
         3 => (tiers(), 1..100u64).prop_map(|(t, bytes)| Step::Room(t, bytes)),
+        4 => (1..4usize).prop_map(Step::Evict),
         20 => (n, often).prop_map(|(n, well)| Step::Work(n, well)),
         2 => Just(Step::Settle),
         1 => Just(Step::Flush),
@@ -116,7 +118,8 @@ struct Client {
 
 impl Client {
     fn new() -> Self {
-        Self::over(World::with(limits([0, 100, 120, 150]), ROOM), 0, BTreeMap::new())
+        let world = World { looks_later: true, ..World::with(marked([0, 100, 120, 150]), ROOM) };
+        Self::over(world, 0, BTreeMap::new())
     }
 
     fn over(mut world: World, made: u64, seen: BTreeMap<PayloadId, Seen>) -> Self {
@@ -164,6 +167,7 @@ impl Client {
                 return self.world.ledger.renew(lease, ms, self.world.now).map(drop);
             }
             Step::Room(tier, bytes) => return w.make_room(tier, bytes).map(drop),
+            Step::Evict(at_most) => drop(w.evict_some(at_most)),
             Step::ClientLease(n, ms) => self.client_lease(n, ms),
             Step::GiveBack(n) => self.give_back(n),
             Step::Lose(n, tier) => self.lose(n, tier),

@@ -13,6 +13,36 @@ fn tiers(of: &[Tier]) -> TierSet {
 }
 
 #[test]
+fn a_twin_that_is_gone_is_made_again_and_costs_no_bytes() {
+    let mut w = World { looks_later: true, ..World::new([0, 100, 100, 0]) };
+    w.create(1, 10, Tier::Disk);
+    w.promote(1, Tier::Ram).unwrap();
+    w.settle();
+    let before = w.get(1);
+    assert_eq!(w.spill(1, Tier::Disk), Ok(Did::Checking));
+    assert_eq!(w.get(1), before, "nothing is shown of it");
+    assert_eq!(w.spill(1, Tier::Disk), Ok(Did::Busy), "one at a time");
+    w.work(0, false);
+    w.settle();
+    assert_eq!((w.tier(1), w.get(1).copies.iter().collect::<Vec<_>>()), (Some(Tier::Ram), vec![Tier::Ram]));
+    assert_eq!(w.spill(1, Tier::Disk), Ok(Did::Copying), "it is written again");
+    w.settle();
+    assert_eq!(w.tier(1), Some(Tier::Disk));
+}
+
+#[test]
+fn a_payload_that_is_deleted_while_its_twin_is_looked_at_is_gone() {
+    let mut w = World { looks_later: true, ..World::new([0, 100, 100, 0]) };
+    w.create(1, 10, Tier::Disk);
+    w.promote(1, Tier::Ram).unwrap();
+    w.settle();
+    w.spill(1, Tier::Disk).unwrap();
+    w.delete(1, false).unwrap();
+    w.settle();
+    w.check_nothing_left();
+}
+
+#[test]
 fn spill_drops_the_faster_copy_and_shows_durable() {
     let mut w = World::new([0, 100, 100, 0]);
     w.create(1, 40, Tier::Ram);

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 use payload_manager_core::backlog::Retired;
 use payload_manager_core::facts::{Facts, Labels, Pin};
 use payload_manager_core::ledger::{
-    AcquireRequest, Acquired, AllocateRequest, Allocation, Begun, Deletion, Dropped, Grant, Limits, Now, Outcome, Room,
-    Step, Ticket,
+    AcquireRequest, Acquired, AllocateRequest, Allocation, Begun, Check, Deletion, Dropped, Grant, Limits, Now,
+    Outcome, Room, Step, Ticket, Watermarks,
 };
 use payload_manager_core::{Ledger, Refusal};
 use payload_manager_types::{
@@ -34,6 +34,8 @@ pub enum Job {
     Copied(Ticket),
     /// The row says so, and the ledger is not told.
     Rowed(Ticket),
+    /// A slower copy is to be looked at before the faster ones go.
+    Check(Check),
     /// A deleted payload's row is to go.
     Bury(Deletion),
     /// A block is to be freed; after a crash it may be gone already.
@@ -84,6 +86,7 @@ pub enum Did {
     There,
     Dropped,
     Copying,
+    Checking,
     Busy,
 }
 
@@ -93,6 +96,8 @@ pub struct World {
     pub now: Now,
     pub outside: Outside,
     pub jobs: Vec<Job>,
+    /// Slower copies are looked at when their turn comes, not at once.
+    pub looks_later: bool,
 }
 
 pub const SUM: Checksum = Checksum([7; 16]);
@@ -109,7 +114,14 @@ pub fn limits(capacity: [u64; 4]) -> Limits {
         max_payloads: 64,
         lease_default_ms: 20_000,
         lease_max_ms: 120_000,
+        watermarks: Watermarks::OFF,
+        page: 1,
     }
+}
+
+/// The same, with watermarks at 90 and 80 percent.
+pub fn marked(capacity: [u64; 4]) -> Limits {
+    Limits { watermarks: Watermarks { high: 90, low: 80 }, ..limits(capacity) }
 }
 
 pub const ROOM: board::Room = board::Room { entries: 80, records: 80, leases: 40 };
@@ -136,7 +148,7 @@ impl World {
     pub fn with(limits: Limits, room: board::Room) -> Self {
         let ledger = Ledger::new(ModelBoard::new(Pages::default(), room), limits);
         let now = Now { wall: UnixMillis(1_000_000), monotonic: 5_000 };
-        Self { ledger, now, outside: Outside::default(), jobs: Vec::new() }
+        Self { ledger, now, outside: Outside::default(), jobs: Vec::new(), looks_later: false }
     }
 
     pub fn pages(&self) -> &Pages {
@@ -195,15 +207,28 @@ impl World {
     /// Begins to make room, and says how many steps it takes; none: there is room, or it is on its way.
     pub fn make_room(&mut self, tier: Tier, bytes: u64) -> Result<usize, Refusal> {
         let Room::Steps(steps) = self.ledger.plan_room(tier, bytes, self.now)? else { return Ok(0) };
+        Ok(self.step(steps))
+    }
+
+    /// Begins what eviction by itself would, and says how many steps that is.
+    pub fn evict_some(&mut self, at_most: usize) -> usize {
+        let steps = self.ledger.plan_eviction(at_most, self.now);
+        assert!(steps.len() <= at_most, "more at once than was asked for");
+        assert!(!steps.is_empty() || !self.ledger.eviction_due(), "it would be asked again and again");
+        self.step(steps)
+    }
+
+    fn step(&mut self, steps: Vec<Step>) -> usize {
         let count = steps.len();
         for step in steps {
             match step {
                 Step::Copy(ticket) => self.jobs.push(Job::Copy(ticket)),
                 Step::Dropped(dropped) => self.dropped(dropped),
+                Step::Check(check) => drop(self.check_twin(check)),
                 Step::Deleted(deletion) => self.jobs.push(Job::Bury(deletion)),
             }
         }
-        Ok(count)
+        count
     }
 
     pub fn tick(&mut self, ms: u64) {
@@ -231,9 +256,36 @@ impl World {
                 self.jobs.push(Job::Copy(ticket));
                 Did::Copying
             }
+            Begun::Check(check) => self.check_twin(check),
             Begun::Dropped(dropped) => {
                 self.dropped(dropped);
                 Did::Dropped
+            }
+        }
+    }
+
+    fn check_twin(&mut self, check: Check) -> Did {
+        if self.looks_later {
+            self.jobs.push(Job::Check(check));
+            return Did::Checking;
+        }
+        self.look_at_twin(check, true);
+        Did::Dropped
+    }
+
+    /// A copy that is gone: not one that is leased, which is moved away under its readers, and the ledger has no part
+    /// in that.
+    fn look_at_twin(&mut self, check: Check, there: bool) {
+        let leased = self.pages().slots.values().any(|slot| slot.on == (check.id, check.tier));
+        match (there, leased) {
+            (true, _) => {
+                let dropped = self.ledger.finish_check(check);
+                dropped.into_iter().for_each(|dropped| self.dropped(dropped));
+            }
+            (false, true) => self.ledger.abort_check(check),
+            (false, false) => {
+                let free = self.ledger.twin_lost(check);
+                self.free(free, false);
             }
         }
     }
@@ -262,6 +314,7 @@ impl World {
             Job::Copy(ticket) => self.copy(ticket, well),
             Job::Copied(ticket) => self.write_row(ticket, well),
             Job::Rowed(ticket) => self.arrive(ticket),
+            Job::Check(check) => self.look_at_twin(check, well),
             Job::Bury(deletion) => {
                 self.outside.delete(deletion.facts.id, &deletion.files);
                 let held = self.ledger.row_gone(deletion.facts.id);

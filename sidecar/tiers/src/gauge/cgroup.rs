@@ -2,10 +2,10 @@
 //!
 //! Of what a cgroup uses, clean file cache does not count: the kernel takes it back before it kills.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::limits::read;
 use super::mount::{Mount, Version};
 use super::{MemoryGauge, Room};
 
@@ -15,7 +15,7 @@ const HEADROOM_MIN: u64 = 64 << 20;
 const HEADROOM_MAX: u64 = 512 << 20;
 
 /// Version 1 says "no limit" as the largest page-aligned number; nothing real comes near it.
-const NO_LIMIT: u64 = 1 << 60;
+pub(super) const NO_LIMIT: u64 = 1 << 60;
 
 /// Reads limits and usage under `/proc` and the mounted cgroup trees, afresh at each question.
 #[derive(Debug, Clone)]
@@ -27,13 +27,15 @@ pub struct CgroupGauge {
 
 /// What the two versions call the same things.
 #[derive(Debug, Clone, Copy)]
-struct Names {
+pub(super) struct Names {
     /// What kills beyond it, and what throttles to a stop: memory like ours can't be written back.
-    limits: &'static [&'static str],
+    pub(super) limits: &'static [&'static str],
     usage: &'static str,
     /// Lines of `memory.stat`: file cache, and how much of it is not clean.
     cache: [&'static str; 2],
     unclean: [&'static str; 2],
+    /// The line of `memory.stat` that tells the tightest limit of the groups above, seen or not.
+    pub(super) above: Option<&'static str>,
 }
 
 const V1: Names = Names {
@@ -41,6 +43,7 @@ const V1: Names = Names {
     usage: "memory.usage_in_bytes",
     cache: ["total_inactive_file", "total_active_file"],
     unclean: ["total_dirty", "total_writeback"],
+    above: Some("hierarchical_memory_limit"),
 };
 
 const V2: Names = Names {
@@ -48,10 +51,11 @@ const V2: Names = Names {
     usage: "memory.current",
     cache: ["inactive_file", "active_file"],
     unclean: ["file_dirty", "file_writeback"],
+    above: None,
 };
 
 impl Version {
-    fn names(self) -> Names {
+    pub(super) fn names(self) -> Names {
         match self {
             Self::One => V1,
             Self::Two => V2,
@@ -126,13 +130,12 @@ impl CgroupGauge {
     }
 
     fn read(&self, path: impl AsRef<Path>) -> Option<String> {
-        let path = path.as_ref();
-        fs::read_to_string(self.root.join(path.strip_prefix("/").unwrap_or(path))).ok()
+        read(&self.root, path)
     }
 }
 
 /// The number behind a name that starts a line.
-fn line_value(text: &str, name: &str) -> Option<u64> {
+pub(super) fn line_value(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| {
         let mut words = line.split_ascii_whitespace();
         (words.next()? == name).then(|| words.next()?.parse().ok()).flatten()

@@ -1,12 +1,26 @@
 //! Control groups as hosts, containers and pods show them.
 
-use super::super::fake::Fake;
 use super::*;
+
+/// A file system of another host.
+struct Fake(tempfile::TempDir);
+
+impl Fake {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.0.path().join(path.trim_start_matches('/'));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+}
 
 const V2: &str = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
 
 fn limits(fake: &Fake) -> Vec<(String, u64)> {
-    memory_limits(&fake.machine).into_iter().map(|limit| (limit.file.display().to_string(), limit.bytes)).collect()
+    memory_limits(fake.0.path()).into_iter().map(|limit| (limit.file.display().to_string(), limit.bytes)).collect()
 }
 
 #[test]
@@ -73,8 +87,11 @@ fn a_host_with_both_versions_is_limited_by_both() {
 
 #[test]
 fn mount_points_with_blanks_are_read() {
-    let mount = Mount::parse("1 2 0:3 / /sys/my\\040groups rw - cgroup2 none rw").unwrap();
-    assert_eq!(mount.point, Path::new("/sys/my groups"));
+    let fake = Fake::new();
+    fake.write("/proc/self/mountinfo", "1 2 0:3 / /sys/my\\040groups rw - cgroup2 none rw\n");
+    fake.write("/proc/self/cgroup", "0::/\n");
+    fake.write("/sys/my groups/memory.max", "1000000000\n");
+    assert_eq!(limits(&fake), [("/sys/my groups/memory.max".to_owned(), 1_000_000_000)]);
 }
 
 #[test]
