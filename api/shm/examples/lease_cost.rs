@@ -10,11 +10,13 @@
 use std::fs::File;
 use std::hint::black_box;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use payload_manager_shm::boot::monotonic_ms;
 use payload_manager_shm::{
-    Clock, Directory, DirectoryReader, EntryState, Face, Identity, LeaseTable, SessionPages, Wanted, object,
+    Clock, Directory, DirectoryReader, EntryState, Face, Identity, LeaseTable, Segment, SegmentMap, SessionPages,
+    Wanted, object,
 };
 use payload_manager_types::{BlockName, EntryIndex, InstanceId, LeaseDeadline, PayloadId, PayloadState, Place, Tier};
 
@@ -72,20 +74,25 @@ fn median(batches: usize, per_batch: u32, mut each: impl FnMut()) -> f64 {
     times[times.len() / 2]
 }
 
-/// Reads of 64 bytes, each of which says where the next one is.
-fn dependent_reads(lines: u64) -> f64 {
+/// Reads of 64 bytes, each of which says where the next one is; in shared memory, as the directory is, so that both have
+/// pages of one size.
+fn dependent_reads(base: &str, lines: u64) -> f64 {
     let mut order: Vec<usize> = (0..usize::try_from(lines).unwrap()).collect();
     let mut state = 88_172_645_463_325_252;
     for at in (1..order.len()).rev() {
         order.swap(at, usize::try_from(random(&mut state) % (at as u64 + 1)).unwrap());
     }
-    let mut table = vec![[0usize; 8]; order.len()];
-    for pair in order.windows(2) {
-        table[pair[0]][0] = pair[1];
+    let mut segment = Segment::create(&format!("{base}-reads"), lines * 64).unwrap();
+    segment.grow(lines * 64).unwrap();
+    let map = Arc::new(SegmentMap::writable(segment.file()).unwrap());
+    let mut part = map.write(0, lines * 64).unwrap();
+    for (n, at) in order.iter().enumerate() {
+        part[at * 64..at * 64 + 8].copy_from_slice(&order[(n + 1) % order.len()].to_ne_bytes());
     }
-    table[order[order.len() - 1]][0] = order[0];
+    drop(part);
+    let bytes = map.bytes(0, lines * 64).unwrap();
     let mut at = 0;
-    median(2_000, 500, || at = black_box(&table)[at][0])
+    median(2_000, 500, || at = usize::from_ne_bytes(black_box(bytes)[at * 64..at * 64 + 8].try_into().unwrap()))
 }
 
 fn take_and_give_back(table: &LeaseTable, ids: &[PayloadId]) -> f64 {
@@ -140,7 +147,7 @@ fn main() {
     say("take + give back, 1,000 hot payloads", take_and_give_back(&table, &hot));
     say("  store, fence, load, store on private memory", on_private_memory());
     say("take + give back, 100,000 payloads at random", take_and_give_back(&table, &many));
-    say("  dependent random 64-byte reads, 100,000 of them", dependent_reads(MANY));
+    say("  dependent random 64-byte reads, 100,000 of them", dependent_reads(&base.0, MANY));
     say("take + give back, hot, two threads of one session", two_at_once(|| take_and_give_back(&table, &hot)));
     say("  store, fence, load, store on private memory, two threads", two_at_once(on_private_memory));
     let lease = table.take(id(5), RAM).unwrap();

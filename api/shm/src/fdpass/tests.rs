@@ -136,6 +136,11 @@ fn a_listener_knows_who_connects() {
     let peer = server.peer().unwrap();
     assert_eq!((peer.uid, peer.gid), (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw()));
     assert_eq!(peer.pid, Some(std::process::id()));
+    // Where the kernel knows it (Linux 6.5): the process itself, which has a number of its own in its description.
+    if let Some(process) = peer.process {
+        let facts = fs::read_to_string(format!("/proc/self/fdinfo/{}", process.as_raw_fd())).unwrap();
+        assert!(facts.lines().any(|line| line == format!("Pid:\t{}", std::process::id())), "{facts}");
+    }
     client.send(b"over a path", &[], Wait::Yes).unwrap();
     assert_eq!(server.receive(&mut [0; 64], Wait::Yes).unwrap().length, 11);
     drop(client);

@@ -35,7 +35,13 @@ impl Clock {
     #[inline]
     #[must_use]
     pub fn latest_ms(&self) -> u64 {
-        self.now_ms().saturating_add(self.coarseness_ms)
+        self.latest_after(self.now_ms())
+    }
+
+    /// The latest that it can be when this was read.
+    #[inline]
+    pub(super) const fn latest_after(&self, read_ms: u64) -> u64 {
+        read_ms.saturating_add(self.coarseness_ms)
     }
 
     /// When a lease of `duration_ms` from now ends.

@@ -59,11 +59,14 @@ impl<K> Lease<K> {
     #[inline]
     #[must_use]
     pub fn is_valid(&self) -> bool {
-        let body = self.body();
-        let now_ms = body.clock.latest_ms();
-        let now = body.directory.tick(LeaseDeadline(now_ms));
-        now_ms < self.granted_ms.load(Ordering::Relaxed)
-            && self.look().is_some_and(|word| word.state() == SlotState::Live && !word.deadline().is_over_at(now))
+        self.look().is_some_and(|word| self.stands(word, self.body().clock.latest_ms()))
+    }
+
+    #[inline]
+    fn stands(&self, word: Word, now_ms: u64) -> bool {
+        let now = self.body().directory.tick(LeaseDeadline(now_ms));
+        let granted = now_ms < self.granted_ms.load(Ordering::Relaxed);
+        granted && word.state() == SlotState::Live && !word.deadline().is_over_at(now)
     }
 
     /// What became of it: live (perhaps past its deadline), expired or revoked. `None` in a child process, and where
@@ -76,8 +79,11 @@ impl<K> Lease<K> {
     /// When its claim ends, by the daemon's clock; earlier than was asked for where the daemon has lowered it.
     #[must_use]
     pub fn deadline(&self) -> LeaseDeadline {
-        let word = self.look().unwrap_or(self.word);
-        let said = word.deadline().to_deadline(self.body().directory.epoch_ms(), self.body().clock.now_ms());
+        self.ends(self.look().unwrap_or(self.word), self.body().clock.now_ms())
+    }
+
+    fn ends(&self, word: Word, now_ms: u64) -> LeaseDeadline {
+        let said = word.deadline().to_deadline(self.body().directory.epoch_ms(), now_ms);
         said.min(LeaseDeadline(self.granted_ms.load(Ordering::Relaxed)))
     }
 
@@ -88,13 +94,14 @@ impl<K> Lease<K> {
     pub fn renew(&self, duration: Duration) -> Result<LeaseDeadline, NotRenewed> {
         let body = self.body();
         let word = self.look().ok_or(NotRenewed::Free)?;
-        if !self.is_valid() {
+        let now_ms = body.clock.now_ms();
+        if !self.stands(word, body.clock.latest_after(now_ms)) {
             // Past its deadline it is over, even if the daemon has not said so yet.
             let state = if word.state() == SlotState::Live { SlotState::Expired } else { word.state() };
             return Err(NotRenewed::Over(state));
         }
         let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).min(super::table::LONGEST_MS);
-        let until = body.clock.deadline(millis).max(self.deadline());
+        let until = LeaseDeadline(now_ms.saturating_add(millis)).max(self.ends(word, now_ms));
         let (slot, state) = self.slot().zip(body.state()).ok_or(NotRenewed::PageClosed)?;
         slot::renew(slot, state, Tick::new(until, body.directory.epoch_ms()))?;
         self.granted_ms.fetch_max(until.0, Ordering::Relaxed);
