@@ -76,3 +76,8 @@ pub use streams::{BadName, NewEntry, RangeOptions, Retention, StreamEntry, Strea
 pub use tiering::SpillOptions;
 pub use watch::{Event, EventKind, Watch, WatchFrom};
 pub use write::{CreateOptions, PayloadMut};
+
+// The README's programs compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
