@@ -13,7 +13,7 @@ use futures_util::stream::FuturesUnordered;
 use payload_manager_core::{Ledger, Refusal};
 use tokio::sync::Notify;
 
-use super::mover::ended;
+use super::transfer::ended;
 use super::{Ending, Engine, Error, SharedPages};
 
 /// How the evictor is woken.

@@ -7,10 +7,11 @@
 //!        tiers, catalog     the work itself, never under the lock
 //! ```
 //!
-//! `write` is a payload's way in and out, `read` its leases and listings, `leases` many of them at once, `mover` its way
-//! between tiers (`twin`, if it has a copy there already), `room` who goes when one is full, `evictor` who goes before it
-//! is, `pin` who does not, `reaper` what time does to it, `metadata` and `lineage` what is said about it, `watching` who
-//! follows its changes, `streams` the logs that name it, `recovery` what start-up makes of what it finds.
+//! `write` is a payload's way in and out, `read` its leases and listings, `leases` many of them at once, `mover` its
+//! way between tiers (`transfer` carries it out; `twin`, if it has a copy there already), `room` who goes when one is
+//! full, `evictor` who goes before it is, `pin` who does not, `reaper` what time does to it, `metadata` and `lineage`
+//! what is said about it, `watching` who follows its changes, `streams` the logs that name it, `recovery` what
+//! start-up makes of what it finds.
 //!
 //! What changes state runs as a task of the engine's own ([`Engine::detached`]): a caller who hangs up in the middle
 //! leaves nothing half done.
@@ -29,6 +30,7 @@ mod reaper;
 pub mod recovery;
 mod room;
 mod streams;
+mod transfer;
 mod twin;
 mod watching;
 mod write;

@@ -4,7 +4,7 @@
 use payload_manager_core::ledger::{Room, Step};
 use payload_manager_types::Tier;
 
-use super::mover::ended;
+use super::transfer::ended;
 use super::{Ending, Engine, Error};
 
 impl Engine {

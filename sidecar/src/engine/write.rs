@@ -10,7 +10,7 @@ use payload_manager_tiers::{Sealed, TierError};
 use payload_manager_types::{BlockName, Checksum, EntryIndex, EvictionPolicy, PayloadId, Place, Protection, Tier};
 
 use super::gate::Pending;
-use super::mover::is_full;
+use super::transfer::is_full;
 use super::{Engine, Error, SharedPages, blocking};
 use crate::failpoint;
 

@@ -1,0 +1,234 @@
+//! Carries out a transfer: bytes copied, checked, written down, shown; or given up without a trace.
+//!
+//! Which transfer, and what becomes of the faster copies, the ledger has decided with its ticket; who asks for one is in
+//! `mover` and `room`.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use payload_manager_catalog::Durability;
+use payload_manager_core::Refusal;
+use payload_manager_core::backlog::Retired;
+use payload_manager_core::facts::Facts;
+use payload_manager_core::ledger::{Dropped, Outcome, Ticket};
+use payload_manager_tiers::copy::{self, Job};
+use payload_manager_tiers::{Archive, TierError, TierStore};
+use payload_manager_types::{Checksum, PayloadId, Place, Tier};
+use tokio::sync::watch;
+
+use super::write::put;
+use super::{Ending, Engine, Error, blocking};
+use crate::failpoint;
+
+impl Engine {
+    /// Has a ticket carried out by a task of its own.
+    pub(super) fn carry_out(&self, ticket: Ticket) -> Ending {
+        let engine = self.clone();
+        self.under_way("transfer", ticket.id(), async move { engine.transfer(ticket).await })
+    }
+
+    /// Runs what is under way with a payload: who is told that it is busy finds it.
+    pub(super) fn under_way(
+        &self,
+        name: &'static str,
+        id: PayloadId,
+        work: impl Future<Output = Result<(), Error>> + Send + 'static,
+    ) -> Ending {
+        let (sender, ending) = watch::channel(None);
+        self.0.running.lock().insert(id, ending.clone());
+        let engine = self.clone();
+        self.0.tasks.spawn(name, async move {
+            let result = work.await;
+            engine.0.running.lock().remove(&id);
+            sender.send_replace(Some(result));
+            engine.0.changed.notify_waiters();
+        });
+        ending
+    }
+
+    async fn transfer(&self, ticket: Ticket) -> Result<(), Error> {
+        let permit = Arc::clone(&self.0.copies).acquire_owned().await;
+        let copied = self.copy_bytes(&ticket).await;
+        drop(permit);
+        let (place, checksum) = match copied {
+            Ok(copied) => copied,
+            Err(failure) => return self.give_up(ticket, failure).await,
+        };
+        failpoint::hit("transfer-finished");
+        if let Err(error) = self.write_row(&ticket, checksum).await {
+            self.discard(ticket, place).await;
+            return Err(error);
+        }
+        let outcome = self.ledger().finish_transfer(ticket, place, checksum);
+        match outcome {
+            Outcome::Live(dropped) => {
+                let Dropped { free, files, .. } = *dropped;
+                self.free_files(files, free);
+            }
+            Outcome::Gone(block) => self.free_files(vec![block], vec![block]),
+        }
+        Ok(())
+    }
+
+    /// The row that says where the bytes are now, synced, before anything faster is dropped; a copy in memory has its
+    /// record instead.
+    async fn write_row(&self, ticket: &Ticket, checksum: Checksum) -> Result<(), Error> {
+        if !ticket.to.is_durable() {
+            return Ok(());
+        }
+        let pass = self.0.gate.pass().await?;
+        let pending = {
+            let ledger = self.ledger();
+            let Some(row) = ledger.row_after(ticket, checksum) else { return Ok(()) };
+            self.0.gate.submit(pass, put(row), Durability::Synced)
+        };
+        pending.done().await?;
+        failpoint::hit("transfer-row-written");
+        Ok(())
+    }
+
+    async fn copy_bytes(&self, ticket: &Ticket) -> Result<(Place, Checksum), Failure> {
+        let (from, to) = match (self.tier(ticket.from), self.tier(ticket.to)) {
+            (Ok(from), Ok(to)) => (from, to),
+            (Err(error), _) | (_, Err(error)) => return Err(Failure::Other(error)),
+        };
+        let (facts, place) = (ticket.facts.clone(), ticket.from_place);
+        let (archive, now) = (self.0.archive, self.now().wall);
+        let hurry = self.0.hurry.clone();
+        let work = move || {
+            let meta = |sum: Checksum| archive.encode(&facts, Some(sum), now);
+            let watch = |_| !hurry.is_cancelled();
+            Ok(copy_checked((&*from, place), &*to, &facts, &meta, &watch))
+        };
+        blocking(work).await.unwrap_or_else(|error| Err(Failure::Other(error)))
+    }
+
+    /// A copy that came to nothing. If its source is to blame, the source is taken out of the way: another copy serves,
+    /// or the bytes are lost, and the payload stays listed.
+    async fn give_up(&self, ticket: Ticket, failure: Failure) -> Result<(), Error> {
+        let (id, from, from_place) = (ticket.id(), ticket.from, ticket.from_place);
+        let to = ticket.to;
+        if !self.ledger().abort_transfer(ticket) {
+            if to.is_durable() {
+                self.forget_file(id, to);
+            }
+            // Deleted meanwhile, and its bytes with it: nothing is wrong with any copy.
+            return Err(Refusal::NotFound { id }.into());
+        }
+        let copies = self.ledger().descriptor(id, self.now()).map(|d| d.copies);
+        let others = copies.is_ok_and(|copies| copies.iter().any(|tier| tier != from));
+        let error = match failure {
+            Failure::Source(error) => error,
+            // Another copy serves, so this one can go. An only copy stays: it may be read another day.
+            Failure::Unreadable(error) if others => error,
+            Failure::Unreadable(error) | Failure::Other(error) => return Err(error),
+        };
+        tracing::error!(payload = %id, tier = %from, %error, "a copy is bad or gone and is set aside");
+        // Its record may still be all that says that it was committed.
+        self.write_down(id).await?;
+        let blocks = self.ledger().lose_copy(id, from);
+        self.put_aside(id, from, from_place, blocks);
+        // Another copy may serve: the caller asks the ledger again.
+        if self.ledger().descriptor(id, self.now()).is_ok_and(|d| d.placement.is_some()) { Ok(()) } else { Err(error) }
+    }
+
+    /// Sees to it that a payload's row outlives this process.
+    async fn write_down(&self, id: PayloadId) -> Result<(), Error> {
+        let pass = self.0.gate.pass().await?;
+        let pending = {
+            let ledger = self.ledger();
+            let Ok(found) = ledger.descriptor(id, self.now()) else { return Ok(()) };
+            self.0.gate.submit(pass, put(found.facts), Durability::Committed)
+        };
+        pending.done().await.map(|_| ())
+    }
+
+    /// A copy that was written but can't be used.
+    async fn discard(&self, ticket: Ticket, place: Place) {
+        let (id, to) = (ticket.id(), ticket.to);
+        let store = self.tier(to);
+        let freed = blocking(move || Ok(store?.free(id, place)?)).await;
+        if let Err(error) = freed {
+            tracing::error!(payload = %id, tier = %to, %error, "an unused copy could not be removed");
+        }
+        if !self.ledger().abort_transfer(ticket) && to.is_durable() {
+            self.forget_file(id, to);
+        }
+        self.0.changed.notify_waiters();
+    }
+
+    /// The payload was deleted while a file of it was being written, and that file is gone.
+    fn forget_file(&self, id: PayloadId, tier: Tier) {
+        let block = Retired { id, tier, place: Place::OWN, size: 0, block: None, record: None };
+        let engine = self.clone();
+        self.0.tasks.spawn("forget", async move { engine.undoom(&[block]).await });
+    }
+}
+
+/// How many bytes a tier had no room for, though its budget had.
+pub(super) fn is_full(error: &Error, tier: Tier) -> Option<u64> {
+    match error {
+        Error::Tier(error) => match **error {
+            TierError::Full { tier: full, asked, .. } if full == tier => Some(asked),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Why no copy came of it.
+enum Failure {
+    /// The copy it was made from is bad or gone.
+    Source(Error),
+    /// The copy it was made from can't be read: its medium fails.
+    Unreadable(Error),
+    /// Anything else.
+    Other(Error),
+}
+
+/// Copies all bytes and finishes the copy only if they are what they should be (promise: verified-tiers).
+fn copy_checked(
+    (from, place): (&dyn TierStore, Place),
+    to: &dyn TierStore,
+    facts: &Facts,
+    meta: &Archive<'_>,
+    watch: &copy::Watch<'_>,
+) -> Result<(Place, Checksum), Failure> {
+    let (id, size, tier) = (facts.id, facts.size, from.tier());
+    let mut source = from.source(id, place, size).map_err(|e| blame(tier, e))?;
+    let mut sink = to.sink(id, size).map_err(|e| blame(tier, e))?;
+    let job = Job { id, from: tier, size };
+    let found = copy::copy(job, &mut *source, &mut *sink, watch).map_err(|e| blame(tier, e))?;
+    failpoint::hit("transfer-copied");
+    if let Some(expected) = facts.checksum.filter(|expected| *expected != found) {
+        return Err(Failure::Source(Error::Corrupt { id, tier, expected, found }));
+    }
+    let place = sink.finish(found, meta).map_err(|e| blame(tier, e))?;
+    Ok((place, found))
+}
+
+/// A source that is gone, has another length, or lies where its medium fails is to blame; a system that refuses is not.
+fn blame(source: Tier, error: TierError) -> Failure {
+    match &error {
+        TierError::Missing { tier, .. } | TierError::WrongSize { tier, .. } if *tier == source => {
+            Failure::Source(error.into())
+        }
+        TierError::Io { tier, source: said, .. } if *tier == source && is_damage(said) => {
+            Failure::Unreadable(error.into())
+        }
+        _ => Failure::Other(error.into()),
+    }
+}
+
+/// Whether the system says that what lies there can't be read, rather than that it does not want to now.
+fn is_damage(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EIO | libc::EBADMSG | libc::EUCLEAN))
+}
+
+/// Waits for a transfer that somebody has begun.
+pub(super) async fn ended(mut ending: Ending) -> Result<(), Error> {
+    match ending.wait_for(Option::is_some).await {
+        Ok(result) => result.clone().unwrap_or(Ok(())),
+        Err(_) => Err(Error::ShuttingDown),
+    }
+}
