@@ -18,6 +18,12 @@ const BATCH_CHANGES: usize = 512;
 /// Most bytes in one transaction, as [`Change::weight`] counts them; one change alone may be larger.
 const BATCH_BYTES: usize = 1 << 20;
 
+/// How long changes that nobody waits for may lie, so that what undoes them meets them here and neither is written.
+const LINGER: Duration = Duration::from_millis(2);
+
+/// So many of them do not wait for more.
+const ENOUGH: usize = BATCH_CHANGES / 4;
+
 /// How long nothing must come until the store may rest.
 const QUIET: Duration = Duration::from_millis(250);
 
@@ -55,6 +61,8 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct Line {
     jobs: VecDeque<Job>,
+    /// Those among them that somebody waits for.
+    awaited: usize,
     in_hand: usize,
     closed: bool,
 }
@@ -87,8 +95,12 @@ impl Queue {
         if line.closed {
             return Err(job);
         }
+        line.awaited += usize::from(job.is_awaited());
         line.jobs.push_back(job);
-        self.work.notify_one();
+        // A writer that lingers need not hear of one more that can lie, too.
+        if line.jobs.len() == 1 || line.is_due() {
+            self.work.notify_one();
+        }
         Ok(())
     }
 
@@ -105,6 +117,9 @@ impl Queue {
                 return Next::Rest;
             }
         }
+        if !line.is_due() {
+            self.work.wait_for(&mut line, LINGER);
+        }
         Next::Batch(line.take_batch())
     }
 
@@ -119,6 +134,7 @@ impl Queue {
     pub(super) fn put_back(&self, jobs: Vec<Job>) {
         let mut line = self.line.lock();
         line.in_hand = line.in_hand.saturating_sub(jobs.len());
+        line.awaited += jobs.iter().filter(|job| job.is_awaited()).count();
         jobs.into_iter().rev().for_each(|job| line.jobs.push_front(job));
     }
 
@@ -126,6 +142,7 @@ impl Queue {
     pub(super) fn take_all(&self) -> Vec<Job> {
         let mut line = self.line.lock();
         line.in_hand += line.jobs.len();
+        line.awaited = 0;
         line.jobs.drain(..).collect()
     }
 
@@ -158,9 +175,20 @@ impl Queue {
     }
 }
 
+impl Job {
+    fn is_awaited(&self) -> bool {
+        self.durability != Durability::Soon
+    }
+}
+
 impl Line {
     fn depth(&self) -> usize {
         self.jobs.len() + self.in_hand
+    }
+
+    /// Whether there is a reason not to let it lie for a moment.
+    fn is_due(&self) -> bool {
+        self.awaited > 0 || self.jobs.len() >= ENOUGH || self.closed
     }
 
     /// As much of the front of the line as one transaction takes.
@@ -173,7 +201,9 @@ impl Line {
         let count = self.jobs.iter().take(BATCH_CHANGES).take_while(|job| fits(job)).count();
         let count = count.max(1).min(self.jobs.len());
         self.in_hand += count;
-        self.jobs.drain(..count).collect()
+        let batch: Vec<Job> = self.jobs.drain(..count).collect();
+        self.awaited -= batch.iter().filter(|job| job.is_awaited()).count();
+        batch
     }
 }
 
