@@ -40,17 +40,13 @@ impl RamTier {
         format!("/{}-{id}", self.prefix)
     }
 
-    /// A new object whose space is there; unlinked again unless it is kept.
-    fn reserve(&self, id: PayloadId, size: u64) -> Result<Unfinished, TierError> {
-        let made = Unfinished::create(self.name(id))?;
-        self.fill(&made.file, size)?;
-        Ok(made)
-    }
-
     fn fill(&self, file: &CopyFile, size: u64) -> Result<(), TierError> {
-        let request = Request { tier: Tier::Ram, size, on: FOLDER };
-        request.in_memory(&file.file, &*self.gauge, &self.turn)
+        request(size).in_memory(&file.file, &*self.gauge, &self.turn)
     }
+}
+
+fn request(size: u64) -> Request<'static> {
+    Request { tier: Tier::Ram, size, on: FOLDER }
 }
 
 impl TierStore for RamTier {
@@ -63,7 +59,9 @@ impl TierStore for RamTier {
     }
 
     fn allocate(&self, id: PayloadId, size: u64) -> Result<Place, TierError> {
-        self.reserve(id, size)?.keep();
+        let made = Unfinished::create(self.name(id))?;
+        self.fill(&made.file, size)?;
+        made.keep();
         Ok(Place::OWN)
     }
 
@@ -86,7 +84,9 @@ impl TierStore for RamTier {
     }
 
     fn sink(&self, id: PayloadId, size: u64) -> Result<Box<dyn Sink>, TierError> {
-        Ok(Box::new(RamSink { made: self.reserve(id, size)? }))
+        let made = Unfinished::create(self.name(id))?;
+        request(size).look(&made.file.file, &*self.gauge)?;
+        Ok(Box::new(RamSink { made, tier: self.clone(), size, there: 0 }))
     }
 
     fn free(&self, id: PayloadId, _: Place) -> Result<(), TierError> {
@@ -100,16 +100,33 @@ impl TierStore for RamTier {
 }
 
 /// Writes a new object. Until it is finished nobody is told its name.
+///
+/// Its memory is taken a step ahead of the bytes rather than all at first: zeroing it costs a fifth of what reading the
+/// bytes from a disk does, and meanwhile the next of them are read. Nobody maps it before it is whole.
 struct RamSink {
     made: Unfinished,
+    tier: RamTier,
+    size: u64,
+    /// How many bytes it has memory for.
+    there: u64,
+}
+
+impl RamSink {
+    fn grow(&mut self, end: u64) -> Result<(), TierError> {
+        let (file, tier) = (&self.made.file.file, &self.tier);
+        self.there = request(self.size).grow(file, &*tier.gauge, &tier.turn, self.there, end)?;
+        Ok(())
+    }
 }
 
 impl Sink for RamSink {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<(), TierError> {
+        self.grow(offset.saturating_add(bytes.len() as u64))?;
         self.made.file.write_at(offset, bytes)
     }
 
-    fn finish(self: Box<Self>, _: Checksum, _: &Archive<'_>) -> Result<Place, TierError> {
+    fn finish(mut self: Box<Self>, _: Checksum, _: &Archive<'_>) -> Result<Place, TierError> {
+        self.grow(self.size)?;
         object::make_read_only(&self.made.file)?;
         self.made.keep();
         Ok(Place::OWN)

@@ -48,12 +48,30 @@ impl Request<'_> {
 
     /// Sizes `file` in memory, in steps small enough that the gauge is never far off.
     pub(crate) fn in_memory(self, file: &File, gauge: &dyn MemoryGauge, turn: &Turn) -> Result<(), TierError> {
+        self.look(file, gauge)?;
+        self.grow(file, gauge, turn, 0, self.size).map(drop)
+    }
+
+    /// Refuses what certainly has no room in memory, and takes nothing.
+    pub(crate) fn look(self, file: &File, gauge: &dyn MemoryGauge) -> Result<(), TierError> {
         self.fits(file)?;
         if self.size > STEP {
             self.gauged(gauge, self.size)?;
         }
-        let mut offset = 0;
-        while offset < self.size {
+        Ok(())
+    }
+
+    /// Grows `file` in memory, which is `offset` long, by whole steps until it is at least `end` long, or as long as it
+    /// is to be; returns how long it is.
+    pub(crate) fn grow(
+        self,
+        file: &File,
+        gauge: &dyn MemoryGauge,
+        turn: &Turn,
+        mut offset: u64,
+        end: u64,
+    ) -> Result<u64, TierError> {
+        while offset < end.min(self.size) {
             let step = STEP.min(self.size - offset);
             let mut credit = turn.lock();
             *credit = match credit.checked_sub(step) {
@@ -63,7 +81,7 @@ impl Request<'_> {
             object::reserve(file, offset, step).map_err(|e| self.refused(file, e))?;
             offset += step;
         }
-        Ok(())
+        Ok(offset)
     }
 
     /// Refuses what the file system certainly has no room for, before anything is taken.

@@ -70,6 +70,22 @@ fn the_gauge_is_asked_before_every_step_of_growth() {
 }
 
 #[test]
+fn a_copy_takes_memory_as_its_bytes_come_and_leaves_none_when_there_is_no_more() {
+    // The whole first, then a step when the first byte comes and another after 12 MiB.
+    let rig = RamRig::with(script(&[1 << 40, 1 << 40, 5]));
+    let (id, piece) = (new_id(), pattern(4 << 20));
+    let mut sink = rig.tier.sink(id, 40 << 20).unwrap();
+    for offset in [0, 4 << 20, 8 << 20] {
+        sink.write_at(offset, &piece).unwrap();
+    }
+    assert_eq!(fs::metadata(rig.path(id).unwrap()).unwrap().len(), 12 << 20);
+    let error = sink.write_at(12 << 20, &piece).unwrap_err();
+    assert!(matches!(error, TierError::Full { asked, free: 5, .. } if asked == 40 << 20), "{error}");
+    drop(sink);
+    assert_eq!(rig.leftovers(), Vec::<String>::new());
+}
+
+#[test]
 fn small_objects_share_a_look() {
     let gauge = script(&[1 << 30, 0]);
     let rig = RamRig::with(Arc::clone(&gauge) as Arc<dyn MemoryGauge>);
