@@ -38,6 +38,7 @@ mod write;
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::task::Poll;
 
 use parking_lot::Mutex;
 use payload_manager_catalog::{Reader, StoreError};
@@ -213,6 +214,11 @@ impl Engine {
         name: &'static str,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
+        let mut work = Box::pin(work);
+        // What need not wait is done here and now, and costs no change of threads; nobody can hang up in between.
+        if let Poll::Ready(done) = futures_util::poll!(work.as_mut()) {
+            return done;
+        }
         let (sender, receiver) = oneshot::channel();
         // A caller who hung up does not want the answer.
         self.0.tasks.spawn(name, async move { drop(sender.send(work.await)) });

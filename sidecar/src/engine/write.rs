@@ -108,7 +108,7 @@ impl Engine {
             failpoint::hit("allocate-row-written");
         }
         let store = self.tier(tier)?;
-        let made = blocking(move || Ok(store.allocate(id, size)?)).await;
+        let made = quickly(tier, size, move || Ok(store.allocate(id, size)?)).await;
         if made.is_err() && written {
             self.submit_delete(id, Vec::new(), Durability::Soon).await?.done().await?;
         }
@@ -209,37 +209,44 @@ impl Engine {
         let durability = if durable { Durability::Synced } else { Durability::Committed };
         let pending = self.submit_delete(facts.id, doomed, durability).await?;
         let engine = self.clone();
-        let rest = async move {
+        let gone = async move {
             pending.done().await?;
             failpoint::hit("delete-row-gone");
             let no_longer_held = engine.ledger().row_gone(facts.id);
             engine.free_held(no_longer_held);
-            engine.free_files(files, free);
             Ok::<(), Error>(())
         };
         if durable || !recorded {
-            return rest.await;
+            gone.await?;
+            self.free_files(files, free);
+            return Ok(());
         }
+        let engine = self.clone();
         self.0.tasks.spawn("delete", async move {
-            if let Err(error) = rest.await {
-                tracing::error!(%error, "a deleted payload's row is still there; the next start removes it");
+            match gone.await {
+                Ok(()) => engine.free_and_forget(files, free).await,
+                Err(error) => {
+                    tracing::error!(%error, "a deleted payload's row is still there; the next start removes it");
+                }
             }
         });
         Ok(())
     }
 
-    /// Frees blocks, and has the catalog forget those of them that are files.
+    /// Frees blocks, and has the catalog forget those of them that are files. Nobody waits for it.
     pub(super) fn free_files(&self, files: Vec<Retired>, free: Vec<Retired>) {
         let engine = self.clone();
-        self.0.tasks.spawn("free", async move {
-            let worker = engine.clone();
-            let slowest = free.iter().map(|block| block.tier).max().unwrap_or(Tier::Ram);
-            let bytes = free.iter().map(|block| block.size).sum();
-            let work = move || Ok(free.into_iter().filter(|block| worker.free_block(block)).collect());
-            let Ok(freed): Result<Vec<Retired>, Error> = quickly(slowest, bytes, work).await else { return };
-            let gone: Vec<Retired> = files.into_iter().filter(|file| freed.contains(file)).collect();
-            engine.undoom(&gone).await;
-        });
+        self.0.tasks.spawn("free", async move { engine.free_and_forget(files, free).await });
+    }
+
+    async fn free_and_forget(&self, files: Vec<Retired>, free: Vec<Retired>) {
+        let worker = self.clone();
+        let slowest = free.iter().map(|block| block.tier).max().unwrap_or(Tier::Ram);
+        let bytes = free.iter().map(|block| block.size).sum();
+        let work = move || Ok(free.into_iter().filter(|block| worker.free_block(block)).collect());
+        let Ok(freed): Result<Vec<Retired>, Error> = quickly(slowest, bytes, work).await else { return };
+        let gone: Vec<Retired> = files.into_iter().filter(|file| freed.contains(file)).collect();
+        self.undoom(&gone).await;
     }
 
     /// These files are gone: the catalog need not remember them.
@@ -264,7 +271,7 @@ impl Engine {
     }
 }
 
-/// Up to so many bytes in memory are sealed and freed where the call is: a few system calls, which cost less than the two
+/// Up to so many bytes in memory are made, sealed and freed where the call is: a few system calls, which cost less than the two
 /// changes of thread for them.
 const SMALL: u64 = 64 << 10;
 
