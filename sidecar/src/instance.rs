@@ -138,7 +138,7 @@ pub fn base_name(prefix: &str, instance: InstanceId) -> String {
 /// [`InstanceError::OtherPrefix`].
 pub fn check_prefix(prefix: &str, instance: InstanceId) -> Result<(), InstanceError> {
     let (own, ending) = (format!("{}-records", base_name(prefix, instance)), format!("-{instance}-records"));
-    let found = object::list("/")?.into_iter().map(|o| o.name).find(|n| n.ends_with(&ending) && *n != own);
+    let found = object::names("/")?.into_iter().find(|n| n.ends_with(&ending) && *n != own);
     match found {
         Some(found) => Err(InstanceError::OtherPrefix { instance, found, prefix: prefix.to_owned() }),
         None => Ok(()),

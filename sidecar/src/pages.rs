@@ -93,8 +93,8 @@ fn made_again(name: &str, identity: &Identity, records: &Records, sizes: Sizes) 
 
 /// Unlinks the instance's own objects: directory, records, lease pages. No payload's.
 fn drop_own(base: &str) -> std::io::Result<()> {
-    for found in object::list(&format!("{base}-"))? {
-        object::unlink(&found.name)?;
+    for found in object::names(&format!("{base}-"))? {
+        object::unlink(&found)?;
     }
     Ok(())
 }

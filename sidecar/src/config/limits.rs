@@ -83,8 +83,10 @@ impl Capacity {
     pub fn of_disk(machine: &Machine, folder: &Path, asked: Option<u64>) -> Result<Self, String> {
         let space =
             machine.space(folder).map_err(|e| format!("the room at {} can't be told: {e}", folder.display()))?;
-        let what = format!("free and own space at {}", folder.display());
-        let bound = Bound { what, total: space.available.saturating_add(used_below(folder)), headroom: 0 };
+        // What fits into the free space alone need not be held against the rest, which takes a look at every file.
+        let own = if asked.is_some_and(|asked| asked <= space.available) { 0 } else { used_below(folder) };
+        let what = format!("{} space at {}", if own == 0 { "free" } else { "free and own" }, folder.display());
+        let bound = Bound { what, total: space.available.saturating_add(own), headroom: 0 };
         Self::settle(vec![bound], asked, DISK_SHARE)
     }
 

@@ -22,7 +22,7 @@ use payload_manager_core::board::{Board, RecordIndex};
 use payload_manager_core::facts::{Facts, Labels, Phase};
 use payload_manager_core::ledger::{Adopted, Limits, RamBlock};
 use payload_manager_shm::{BlockState, EntryState, Face, FoundEntry, Record, object};
-use payload_manager_tiers::{DiskTier, RamTier, TierStore};
+use payload_manager_tiers::{DiskTier, Found, RamTier, TierStore};
 use payload_manager_types::{Checksum, EntryIndex, PayloadId, PayloadState, Place, Tier, TierSet};
 
 use super::board::SharedPages;
@@ -46,6 +46,8 @@ pub struct Remains {
     pub ram: RamTier,
     /// The DISK tier.
     pub disk: DiskTier,
+    /// What lies in its folder.
+    pub files: Vec<Found>,
 }
 
 /// What start-up makes of it.
@@ -105,7 +107,7 @@ struct Recovery {
 /// # Errors
 /// [`Error::Tier`] if the disk folder can't be read.
 pub fn recover(remains: Remains, limits: Limits) -> Result<Recovered, Error> {
-    let Remains { pages, rows, doomed, ram, disk } = remains;
+    let Remains { pages, rows, doomed, ram, disk, files } = remains;
     let mut views: HashMap<PayloadId, View> = HashMap::with_capacity(rows.len());
     for row in rows {
         let id = row.id;
@@ -129,7 +131,7 @@ pub fn recover(remains: Remains, limits: Limits) -> Result<Recovered, Error> {
             view.entry = Some(*entry);
         }
     }
-    recovery.read_disk(&mut views, &entries)?;
+    recovery.read_disk(files, &mut views, &entries)?;
     for (id, view) in views {
         recovery.adopt(id, view);
     }
@@ -222,8 +224,7 @@ impl Recovery {
     /// A RAM copy whose object is there; of one that is not, the record goes.
     fn usable_ram(&mut self, at: RecordIndex, record: &Record, facts: &Facts) -> Option<RamBlock> {
         let name = self.ram.name(record.id);
-        let length = object::open_read_only(&name).and_then(|f| f.metadata()).map(|m| m.len());
-        let usable = match length {
+        let usable = match object::length(&name) {
             Ok(length) => length == record.length || facts.phase == Phase::Allocated,
             Err(_) => false,
         };

@@ -14,13 +14,14 @@ impl Recovery {
     /// Every file: a copy of a payload, doomed, unfinished, or nobody's.
     pub(super) fn read_disk(
         &mut self,
+        files: Vec<Found>,
         views: &mut HashMap<PayloadId, View>,
         entries: &[FoundEntry],
     ) -> Result<(), Error> {
         let mut doomed: HashSet<PayloadId> =
             self.doomed.iter().filter(|d| d.tier == Tier::Disk).map(|d| d.id).collect();
         let (mut metas, mut dying) = (Vec::new(), HashMap::new());
-        for found in self.disk.survey()? {
+        for found in files {
             match found {
                 Found::Bin { id, size } => match views.get_mut(&id) {
                     Some(view) => view.disk = Some(size),

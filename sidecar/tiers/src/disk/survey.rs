@@ -72,21 +72,22 @@ pub(super) fn remove_tmp(folder: &Folder, path: &Path) -> Result<(), TierError> 
     fail::unless_missing(fs::remove_file(path)).map_err(|e| failed(path, e))
 }
 
-/// What an entry of a shard is; `None` if it went away meanwhile.
+/// What an entry of a shard is; `None` if it went away meanwhile. Only of bytes it is asked how many they are: with many
+/// files, that is what takes the time.
 fn classify(shard: &str, entry: &DirEntry) -> Result<Option<Found>, TierError> {
     let path = entry.path();
-    let meta = match entry.metadata() {
-        Ok(meta) => meta,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(failed(&path, e)),
-    };
+    let is_file = entry.file_type().map_err(|e| failed(&path, e))?.is_file();
     let name = entry.file_name();
-    let name = name.to_str().filter(|_| meta.is_file()).unwrap_or_default();
+    let name = name.to_str().filter(|_| is_file).unwrap_or_default();
     let id_before = |end: &str| name.strip_suffix(end)?.parse().ok().filter(|id| is_home(*id, end, name, shard));
     Ok(Some(if name.ends_with(TMP) {
         Found::Tmp { path }
     } else if let Some(id) = id_before(BIN) {
-        Found::Bin { id, size: meta.len() }
+        match entry.metadata() {
+            Ok(meta) => Found::Bin { id, size: meta.len() },
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(failed(&path, e)),
+        }
     } else if let Some(id) = id_before(META) {
         Found::Meta { id }
     } else {
