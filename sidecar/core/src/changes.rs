@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Every version of a payload is one change. A command may touch a payload more than once on the way to a version; until
-//! it is over ([`Changes::settle`]) the change is open, and says in the end what the payload has become. Nothing is
+//! it is over (`Changes::settle`) the change is open, and says in the end what the payload has become. Nothing is
 //! noted before somebody watches for the first time, and then at most [`KEPT`] changes are.
 
 use std::collections::VecDeque;
