@@ -121,3 +121,9 @@ impl TryFrom<v1::GetPayloadResponse> for PayloadInfo {
 pub(crate) fn descriptor(wire: Option<payload_manager_api::core::v1::PayloadDescriptor>) -> Result<Descriptor> {
     Ok(payload_manager_api::convert::descriptor(wire)?)
 }
+
+/// The time of an answer, which must have one.
+pub(crate) fn time(wire: Option<payload_manager_api::Timestamp>) -> Result<UnixMillis> {
+    let wire = wire.ok_or_else(|| Error::bad("a time is missing"))?;
+    UnixMillis::try_from(wire).map_err(|error| Error::bad(error.to_string()))
+}

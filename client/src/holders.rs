@@ -1,19 +1,12 @@
 //! Who holds what: leases and sessions, listed page by page.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use futures_core::Stream;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use payload_manager_api::admin::v1;
 use payload_manager_api::convert;
 
 use crate::client::Client;
-use crate::descriptor::{PayloadId, Tier, UnixMillis};
+use crate::descriptor::{PayloadId, Tier, UnixMillis, time};
 use crate::error::{Error, Result};
-
-/// Asked for at once.
-const PAGE: i32 = 500;
+use crate::paged::{PAGE, Paged, listed, pages};
 
 /// A lease that somebody holds. Its id is its holder's secret.
 ///
@@ -97,7 +90,7 @@ pub struct SessionInfo {
 /// # }
 /// ```
 #[must_use = "a stream asks for nothing until it is polled"]
-pub struct Leases(Pages<LeaseInfo>);
+pub struct Leases(Paged<LeaseInfo>);
 
 /// Sessions: [`Client::sessions`].
 ///
@@ -116,27 +109,7 @@ pub struct Leases(Pages<LeaseInfo>);
 /// # }
 /// ```
 #[must_use = "a stream asks for nothing until it is polled"]
-pub struct Sessions(Pages<SessionInfo>);
-
-type Pages<T> = Pin<Box<dyn Stream<Item = Result<T>> + Send>>;
-
-macro_rules! listed {
-    ($list:ident of $item:ident) => {
-        impl Stream for $list {
-            type Item = Result<$item>;
-
-            fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-                self.0.poll_next_unpin(context)
-            }
-        }
-
-        impl std::fmt::Debug for $list {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.debug_struct(stringify!($list)).finish_non_exhaustive()
-            }
-        }
-    };
-}
+pub struct Sessions(Paged<SessionInfo>);
 
 listed!(Leases of LeaseInfo);
 listed!(Sessions of SessionInfo);
@@ -163,15 +136,11 @@ impl Client {
     /// # }
     /// ```
     pub fn leases(&self, of: Option<PayloadId>) -> Leases {
-        let client = self.clone();
-        Leases(pages(move |page_token| {
-            let client = client.clone();
-            async move {
-                let id = of.map(Into::into);
-                let request = client.rpc().request(v1::ListLeasesRequest { id, page_size: PAGE, page_token });
-                let page = client.rpc().outcome(client.rpc().admin().list_leases(request)).await?;
-                Ok((page.leases.into_iter().map(lease).collect::<Result<Vec<_>>>()?, page.next_page_token))
-            }
+        Leases(pages(self, move |client, page_token| async move {
+            let id = of.map(Into::into);
+            let request = client.rpc().request(v1::ListLeasesRequest { id, page_size: PAGE, page_token });
+            let page = client.rpc().outcome(client.rpc().admin().list_leases(request)).await?;
+            Ok((page.leases.into_iter().map(lease).collect(), page.next_page_token))
         }))
     }
 
@@ -193,30 +162,12 @@ impl Client {
     /// # }
     /// ```
     pub fn sessions(&self) -> Sessions {
-        let client = self.clone();
-        Sessions(pages(move |page_token| {
-            let client = client.clone();
-            async move {
-                let request = client.rpc().request(v1::ListSessionsRequest { page_size: PAGE, page_token });
-                let page = client.rpc().outcome(client.rpc().admin().list_sessions(request)).await?;
-                Ok((page.sessions.into_iter().map(session).collect::<Result<Vec<_>>>()?, page.next_page_token))
-            }
+        Sessions(pages(self, |client, page_token| async move {
+            let request = client.rpc().request(v1::ListSessionsRequest { page_size: PAGE, page_token });
+            let page = client.rpc().outcome(client.rpc().admin().list_sessions(request)).await?;
+            Ok((page.sessions.into_iter().map(session).collect(), page.next_page_token))
         }))
     }
-}
-
-/// Asks for page after page; an empty one need not be the last.
-fn pages<T: Send + 'static, F>(ask: impl Fn(String) -> F + Send + 'static) -> Pages<T>
-where
-    F: Future<Output = Result<(Vec<T>, String)>> + Send,
-{
-    let pages = stream::try_unfold((ask, Some(String::new())), |(ask, token)| async move {
-        let Some(token) = token else { return Ok::<_, Error>(None) };
-        let (items, next) = ask(token).await?;
-        let next = Some(next).filter(|token| !token.is_empty());
-        Ok(Some((stream::iter(items.into_iter().map(Ok)), (ask, next))))
-    });
-    Box::pin(pages.try_flatten())
 }
 
 fn lease(wire: v1::LeaseInfo) -> Result<LeaseInfo> {
@@ -242,9 +193,4 @@ fn session(wire: v1::SessionInfo) -> Result<SessionInfo> {
         leased_bytes: wire.leased_bytes,
         segment_bytes: wire.segment_bytes,
     })
-}
-
-fn time(wire: Option<payload_manager_api::Timestamp>) -> Result<UnixMillis> {
-    let wire = wire.ok_or_else(|| Error::bad("a time is missing"))?;
-    UnixMillis::try_from(wire).map_err(|e| Error::bad(e.to_string()))
 }

@@ -45,6 +45,7 @@ mod lease;
 mod lineage;
 mod list;
 mod metadata;
+mod paged;
 mod pins;
 mod place;
 mod read;

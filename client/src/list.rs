@@ -1,16 +1,12 @@
 //! Listing payloads, page by page or as one stream.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use futures_core::Stream;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use payload_manager_api::convert::tier_number;
 use payload_manager_api::runtime::v1;
 
 use crate::client::Client;
 use crate::descriptor::{Summary, Tier};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::paged::{PAGE, Paged, listed, pages};
 
 /// What to list: the default is everything.
 ///
@@ -65,24 +61,9 @@ pub struct Page {
 /// # }
 /// ```
 #[must_use = "a stream asks for nothing until it is polled"]
-pub struct Payloads(Pin<Box<dyn Stream<Item = Result<Summary>> + Send>>);
+pub struct Payloads(Paged<Summary>);
 
-impl Stream for Payloads {
-    type Item = Result<Summary>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_next_unpin(context)
-    }
-}
-
-impl std::fmt::Debug for Payloads {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Payloads").finish_non_exhaustive()
-    }
-}
-
-/// Asked for at once, if nobody says: few calls, and an answer of some 50 KiB.
-const PAGE: u32 = 500;
+listed!(Payloads of Summary);
 
 impl Client {
     /// Lists payloads, newest first, those not committed yet too. What exists throughout comes once; what comes and goes
@@ -106,12 +87,10 @@ impl Client {
     /// # }
     /// ```
     pub fn list(&self, options: ListOptions) -> Payloads {
-        let pages = stream::try_unfold((self.clone(), Some(String::new())), move |(client, token)| async move {
-            let Some(token) = token else { return Ok::<_, Error>(None) };
+        Payloads(pages(self, move |client, token| async move {
             let page = client.list_page(options, &token).await?;
-            Ok(Some((stream::iter(page.payloads.into_iter().map(Ok)), (client, page.next))))
-        });
-        Payloads(Box::pin(pages.try_flatten()))
+            Ok((page.payloads.into_iter().map(Ok).collect(), page.next.unwrap_or_default()))
+        }))
     }
 
     /// One page of a listing: the first with an empty `token`, then with [`Page::next`] of the one before.
@@ -134,10 +113,12 @@ impl Client {
     /// # Errors
     /// [`Reason::BadPageToken`](crate::Reason::BadPageToken) for a token of another listing.
     pub async fn list_page(&self, options: ListOptions, token: &str) -> Result<Page> {
-        let size = if options.page_size == 0 { PAGE } else { options.page_size };
         let request = self.rpc().request(v1::ListPayloadsRequest {
             tier_filter: tier_number(options.tier),
-            page_size: i32::try_from(size).unwrap_or(i32::MAX),
+            page_size: match options.page_size {
+                0 => PAGE,
+                size => i32::try_from(size).unwrap_or(i32::MAX),
+            },
             page_token: token.to_owned(),
         });
         let answer = self.rpc().outcome(self.rpc().catalog().list_payloads(request)).await?;

@@ -1,16 +1,13 @@
 //! What users say about payloads: opaque metadata, of which the last counts, and a history of events, of which all do.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use futures_core::Stream;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use payload_manager_api::Timestamp;
 use payload_manager_api::catalog::v1;
 use payload_manager_api::core::v1::MetadataUpdateMode;
 
 use crate::client::Client;
-use crate::descriptor::{PayloadId, UnixMillis};
-use crate::error::{Error, Result};
+use crate::descriptor::{PayloadId, UnixMillis, time};
+use crate::error::Result;
+use crate::paged::{PAGE, Paged, listed, pages};
 
 /// What is said about a payload: opaque bytes, 64 KiB at most, and what they are.
 ///
@@ -120,24 +117,9 @@ pub struct MetadataEvent {
 /// # }
 /// ```
 #[must_use = "a stream asks for nothing until it is polled"]
-pub struct MetadataEvents(Pin<Box<dyn Stream<Item = Result<MetadataEvent>> + Send>>);
+pub struct MetadataEvents(Paged<MetadataEvent>);
 
-impl Stream for MetadataEvents {
-    type Item = Result<MetadataEvent>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_next_unpin(context)
-    }
-}
-
-impl std::fmt::Debug for MetadataEvents {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MetadataEvents").finish_non_exhaustive()
-    }
-}
-
-/// Asked for at once; the daemon answers with fewer where they are large.
-const PAGE: i32 = 500;
+listed!(MetadataEvents of MetadataEvent);
 
 impl Client {
     /// A payload's metadata; `None` if it was never set.
@@ -278,15 +260,12 @@ impl Client {
     /// # }
     /// ```
     pub fn metadata_events(&self, id: PayloadId) -> MetadataEvents {
-        let pages = stream::try_unfold((self.clone(), Some(String::new())), move |(client, token)| async move {
-            let Some(page_token) = token else { return Ok::<_, Error>(None) };
+        MetadataEvents(pages(self, move |client, page_token| async move {
             let message = v1::ListPayloadMetadataEventsRequest { id: Some(id.into()), page_size: PAGE, page_token };
             let request = client.rpc().request(message);
             let page = client.rpc().outcome(client.rpc().catalog().list_payload_metadata_events(request)).await?;
-            let next = Some(page.next_page_token).filter(|token| !token.is_empty());
-            Ok(Some((stream::iter(page.events.into_iter().map(event)), (client, next))))
-        });
-        MetadataEvents(Box::pin(pages.try_flatten()))
+            Ok((page.events.into_iter().map(event).collect(), page.next_page_token))
+        }))
     }
 }
 
@@ -294,23 +273,11 @@ fn to_wire(metadata: Metadata) -> v1::PayloadMetadata {
     v1::PayloadMetadata { id: None, data: metadata.data, schema: metadata.schema }
 }
 
-fn stored<T>(wire: v1::PayloadMetadata, at: Option<T>) -> Result<StoredMetadata>
-where
-    UnixMillis: TryFrom<T, Error: std::fmt::Display>,
-{
+fn stored(wire: v1::PayloadMetadata, at: Option<Timestamp>) -> Result<StoredMetadata> {
     Ok(StoredMetadata { metadata: Metadata { data: wire.data, schema: wire.schema }, updated: time(at)? })
 }
 
 fn event(wire: v1::PayloadMetadataEvent) -> Result<MetadataEvent> {
     let v1::PayloadMetadataEvent { ts, data, schema, source, version, .. } = wire;
     Ok(MetadataEvent { at: time(ts)?, what: NewMetadataEvent { metadata: Metadata { data, schema }, source, version } })
-}
-
-/// A time that the answer must have.
-fn time<T>(wire: Option<T>) -> Result<UnixMillis>
-where
-    UnixMillis: TryFrom<T, Error: std::fmt::Display>,
-{
-    let wire = wire.ok_or_else(|| Error::bad("a time is missing"))?;
-    UnixMillis::try_from(wire).map_err(|e| Error::bad(e.to_string()))
 }

@@ -1,15 +1,11 @@
 //! Which streams there are, what they keep, and who reads them.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
-use futures_core::Stream;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use payload_manager_api::runtime::v1;
 
 use crate::client::Client;
-use crate::descriptor::UnixMillis;
-use crate::error::{Error, Result};
+use crate::descriptor::{UnixMillis, time};
+use crate::error::Result;
+use crate::paged::{PAGE, Paged, listed, pages};
 use crate::streams::{Retention, StreamName};
 
 /// A stream's bounds and retention.
@@ -73,24 +69,9 @@ pub struct ConsumerGroup {
 /// # }
 /// ```
 #[must_use = "a stream asks for nothing until it is polled"]
-pub struct Streams(Pin<Box<dyn Stream<Item = Result<StreamInfo>> + Send>>);
+pub struct Streams(Paged<StreamInfo>);
 
-impl Stream for Streams {
-    type Item = Result<StreamInfo>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.poll_next_unpin(context)
-    }
-}
-
-impl std::fmt::Debug for Streams {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Streams").finish_non_exhaustive()
-    }
-}
-
-/// Asked for at once.
-const PAGE: i32 = 500;
+listed!(Streams of StreamInfo);
 
 impl Client {
     /// Lists streams by namespace and name; ends after the first error.
@@ -113,14 +94,11 @@ impl Client {
     /// # }
     /// ```
     pub fn list_streams(&self) -> Streams {
-        let pages = stream::try_unfold((self.clone(), Some(String::new())), |(client, token)| async move {
-            let Some(page_token) = token else { return Ok::<_, Error>(None) };
+        Streams(pages(self, |client, page_token| async move {
             let request = client.rpc().request(v1::ListStreamsRequest { page_size: PAGE, page_token });
             let page = client.rpc().outcome(client.rpc().streams().list_streams(request)).await?;
-            let next = Some(page.next_page_token).filter(|token| !token.is_empty());
-            Ok(Some((stream::iter(page.streams.into_iter().map(info)), (client, next))))
-        });
-        Streams(Box::pin(pages.try_flatten()))
+            Ok((page.streams.into_iter().map(info).collect(), page.next_page_token))
+        }))
     }
 
     /// A stream's bounds and retention, and its consumer groups by name.
@@ -166,8 +144,4 @@ fn info(wire: v1::StreamInfo) -> Result<StreamInfo> {
 
 fn group(wire: v1::ConsumerGroup) -> Result<ConsumerGroup> {
     Ok(ConsumerGroup { name: wire.name, offset: wire.committed_offset, at: time(wire.committed_at)? })
-}
-
-fn time(wire: Option<payload_manager_api::Timestamp>) -> Result<UnixMillis> {
-    UnixMillis::try_from(wire.unwrap_or_default()).map_err(|error| Error::bad(error.to_string()))
 }
