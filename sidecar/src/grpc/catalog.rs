@@ -18,7 +18,7 @@ use payload_manager_types::{PayloadId, SpillTarget};
 use tonic::{Request, Response, Status};
 
 use super::status::{failed, invalid};
-use super::{Service, lineage, metadata, wire};
+use super::{Service, lineage, metadata, token, wire};
 use crate::engine::{NewPayload, Spilled, Wait};
 
 #[tonic::async_trait]
@@ -73,11 +73,11 @@ impl PayloadCatalogService for Service {
         request: Request<ListPayloadsRequest>,
     ) -> Result<Response<ListPayloadsResponse>, Status> {
         let asked = ListPayloads::try_from(request.into_inner()).map_err(invalid)?;
-        let after = wire::cursor(&asked.page.token)?;
+        let after = token::row(&asked.page.token)?;
         let page = self.engine.page(asked.tier, asked.page.size as usize, after);
         Ok(Response::new(ListPayloadsResponse {
             payloads: page.rows.iter().map(wire::summary).collect(),
-            next_page_token: wire::page_token(page.next),
+            next_page_token: token::after_row(page.next),
             total_count: i32::try_from(page.total).unwrap_or(i32::MAX),
         }))
     }

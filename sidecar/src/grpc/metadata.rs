@@ -10,7 +10,8 @@ use payload_manager_catalog::{Limit, Metadata, MetadataEvent, MetadataMode, Meta
 use payload_manager_types::PayloadId;
 use tonic::Status;
 
-use super::status::{bad_page_token, failed, invalid};
+use super::status::{failed, invalid};
+use super::token;
 use super::wire::ANSWER_LIMIT;
 use crate::engine::Engine;
 
@@ -57,8 +58,8 @@ pub(super) async fn events(
 ) -> Result<ListPayloadMetadataEventsResponse, Status> {
     let ListMetadataEvents { id, page } = request.try_into().map_err(invalid)?;
     let limit = Limit { items: page.size as usize, bytes: ANSWER_LIMIT };
-    let found = engine.metadata_events(id, place(id, &page.token)?, limit).await.map_err(failed)?;
-    let next = found.items.last().filter(|_| found.more).map(|last| token(id, last.number));
+    let found = engine.metadata_events(id, token::number(Some(id), &page.token)?, limit).await.map_err(failed)?;
+    let next = found.items.last().filter(|_| found.more).map(|last| token::at_number(Some(id), last.number));
     Ok(ListPayloadMetadataEventsResponse {
         events: found.items.into_iter().map(|event| event_to_wire(id, event)).collect(),
         next_page_token: next.unwrap_or_default(),
@@ -77,39 +78,4 @@ fn shown(id: PayloadId, metadata: Metadata) -> PayloadMetadata {
 fn event_to_wire(id: PayloadId, event: MetadataEvent) -> PayloadMetadataEvent {
     let NewMetadataEvent { metadata: Metadata { data, schema }, source, version } = event.what;
     PayloadMetadataEvent { id: Some(id.into()), ts: Some(event.at.into()), data, source, version, schema }
-}
-
-/// Where a history goes on, opaque to its reader: the last event's number, and whose it is.
-fn token(id: PayloadId, last: u64) -> String {
-    format!("{last:016x}{}", id.to_string().replace('-', ""))
-}
-
-/// The inverse of [`token`], for the same payload's history.
-fn place(id: PayloadId, text: &str) -> Result<Option<u64>, Status> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let last = text.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok());
-    // Whatever else reads as that number is not what was given out.
-    last.filter(|last| token(id, *last) == text).map(Some).ok_or_else(bad_page_token)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_read_back_for_its_own_payload_only() {
-        let (one, other) = (PayloadId::from_bytes([1; 16]), PayloadId::from_bytes([2; 16]));
-        for last in [0, 7, u64::MAX] {
-            assert_eq!(place(one, &token(one, last)).unwrap(), Some(last));
-            assert!(place(other, &token(one, last)).is_err());
-        }
-        assert_eq!(place(one, "").unwrap(), None);
-        let upper = token(one, 10).to_uppercase();
-        for garbage in ["x", "0", "ääääääääääääääää", "+000000000000001", &upper, &"f".repeat(100_000)]
-        {
-            assert_eq!(place(one, garbage).unwrap_err().code(), tonic::Code::InvalidArgument, "{garbage:.20}");
-        }
-    }
 }

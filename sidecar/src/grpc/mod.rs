@@ -14,6 +14,7 @@ mod peers;
 pub(crate) mod serve;
 mod status;
 mod stream;
+mod token;
 mod watch;
 mod wire;
 

@@ -6,11 +6,10 @@ use payload_manager_api::convert::entry_to_wire;
 use payload_manager_api::runtime::v1;
 use payload_manager_catalog::{ConsumerGroup, StreamInfo};
 use payload_manager_types::{StreamEntry, StreamName};
-use prost::Message;
 use tonic::Status;
 
 use crate::grpc::status::bad_page_token;
-use crate::grpc::wire::ANSWER_LIMIT;
+use crate::grpc::wire::{ANSWER_LIMIT, taken};
 
 /// Entries that are put into one answer.
 pub(super) struct Filling<'a> {
@@ -28,8 +27,7 @@ impl<'a> Filling<'a> {
     /// Puts an entry in; false if it does not fit, and nothing after it will.
     pub(super) fn take(&mut self, entry: &Arc<StreamEntry>) -> bool {
         let wire = entry_to_wire(self.stream, StreamEntry::clone(entry));
-        // Its field number and its length.
-        let bytes = wire.encoded_len() + 8;
+        let bytes = taken(&wire);
         self.full |= bytes > self.left;
         if !self.full {
             self.left -= bytes;
