@@ -29,6 +29,20 @@ pub struct Page<T> {
     pub more: bool,
 }
 
+impl<T> Page<T> {
+    /// What of `all` fits, each item taking as many bytes as `weigh` says.
+    pub fn of(all: impl IntoIterator<Item = T>, limit: Limit, weigh: impl Fn(&T) -> usize) -> Self {
+        let mut filling = Filling::new(limit);
+        for item in all {
+            let weight = weigh(&item);
+            if !filling.take(item, weight) {
+                break;
+            }
+        }
+        filling.page()
+    }
+}
+
 /// A page being filled.
 pub(crate) struct Filling<T> {
     page: Page<T>,
@@ -57,17 +71,5 @@ impl<T> Filling<T> {
     /// What was taken.
     pub(crate) fn page(self) -> Page<T> {
         self.page
-    }
-
-    /// Takes from `all` what fits.
-    pub(crate) fn of(all: impl IntoIterator<Item = T>, limit: Limit, weigh: impl Fn(&T) -> usize) -> Page<T> {
-        let mut filling = Self::new(limit);
-        for item in all {
-            let weight = weigh(&item);
-            if !filling.take(item, weight) {
-                break;
-            }
-        }
-        filling.page()
     }
 }

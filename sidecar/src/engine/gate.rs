@@ -28,18 +28,15 @@ pub struct Pass {
 
 /// An answer that is on its way.
 #[must_use]
-pub struct Pending(oneshot::Receiver<Result<Outcome, CatalogError>>);
+pub struct Pending<T = Outcome>(oneshot::Receiver<Result<T, Error>>);
 
-impl Pending {
+impl<T> Pending<T> {
     /// Waits for the change to be as durable as it was asked to be.
     ///
     /// # Errors
-    /// [`Error::Catalog`], [`Error::ShuttingDown`].
-    pub async fn done(self) -> Result<Outcome, Error> {
-        match self.0.await {
-            Ok(result) => Ok(result?),
-            Err(_) => Err(Error::ShuttingDown),
-        }
+    /// [`Error::Catalog`], [`Error::ShuttingDown`], and what was made of the outcome.
+    pub async fn done(self) -> Result<T, Error> {
+        self.0.await.unwrap_or(Err(Error::ShuttingDown))
     }
 }
 
@@ -72,32 +69,28 @@ impl Gate {
 
     /// Submits a change; memory only, so it may be done under the ledger's lock.
     pub fn submit(&self, pass: Pass, change: Change, durability: Durability) -> Pending {
-        let (sender, receiver) = oneshot::channel();
-        let done = move |result: Result<Outcome, CatalogError>| {
-            drop(pass);
-            if let Err(error) = &result {
-                tracing::warn!(%error, "a change of the catalog was not made");
-            }
-            // Nobody waits for a change that is remembered elsewhere.
-            drop(sender.send(result));
-        };
-        self.catalog.submit(change, durability, Box::new(done));
-        Pending(receiver)
+        self.submit_then(pass, change, durability, |result| {
+            let result = result.map_err(Error::from);
+            result.inspect_err(|error| tracing::warn!(%error, "a change of the catalog was not made"))
+        })
     }
 
-    /// Submits a change and calls `then` with what came of it, in the order of submission, on the catalog's thread.
-    pub fn submit_then(
+    /// Submits a change and has `then` make of it what is answered, in the order of submission, on the catalog's thread.
+    pub fn submit_then<T: Send + 'static>(
         &self,
         pass: Pass,
         change: Change,
         durability: Durability,
-        then: impl FnOnce(Result<Outcome, CatalogError>) + Send + 'static,
-    ) {
+        then: impl FnOnce(Result<Outcome, CatalogError>) -> Result<T, Error> + Send + 'static,
+    ) -> Pending<T> {
+        let (sender, receiver) = oneshot::channel();
         let done = move |result| {
             drop(pass);
-            then(result);
+            // Nobody may wait for it: who asked has gone, or it is remembered elsewhere.
+            drop(sender.send(then(result)));
         };
         self.catalog.submit(change, durability, Box::new(done));
+        Pending(receiver)
     }
 
     /// The catalog.

@@ -225,20 +225,29 @@ impl Engine {
         receiver.await.unwrap_or(Err(Error::ShuttingDown))
     }
 
-    /// Reads the catalog on a thread that may block, after everything that was answered before.
+    /// Reads the catalog on a thread that may block, after everything that was answered before; what may take long, and
+    /// waits for its turn.
     async fn read_catalog<T: Send + 'static>(
         &self,
         read: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, Error> {
         let leave = Arc::clone(&self.0.catalog_reads).acquire_owned().await.map_err(|_| Error::ShuttingDown)?;
-        let catalog = Arc::clone(self.0.gate.catalog());
-        blocking(move || {
-            let found = catalog.read(read)?;
+        self.look_up(move |reader| {
+            let found = read(reader);
             // Not before: the thread goes on when its caller has hung up.
             drop(leave);
-            Ok(found)
+            found
         })
         .await
+    }
+
+    /// The same for what is short.
+    async fn look_up<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Error> {
+        let catalog = Arc::clone(self.0.gate.catalog());
+        blocking(move || Ok(catalog.read(read)?)).await
     }
 
     /// Frees blocks that nobody names, and says so when it is done. Nobody waits for it.

@@ -7,7 +7,7 @@ use payload_manager_core::ledger::{Begun, Dropped};
 use payload_manager_core::payload::Descriptor;
 use payload_manager_types::{PayloadId, SpillTarget, Tier};
 
-use super::transfer::{ended, is_full};
+use super::transfer::ended;
 use super::{Ending, Engine, Error};
 
 /// When a spill is answered.
@@ -137,15 +137,11 @@ impl Engine {
             tokio::pin!(changed);
             changed.as_mut().enable();
             match self.begin_move(id, to, spill) {
-                Ok(Move::Running(ending)) => match ended(ending).await {
-                    Err(error) if !relieved && is_full(&error, to).is_some() => {
-                        relieved = true;
-                        if !self.relieve(to, is_full(&error, to).unwrap_or(0)).await {
-                            return Err(error);
-                        }
+                Ok(Move::Running(ending)) => {
+                    if let Err(error) = ended(ending).await {
+                        self.relieve_once(&mut relieved, to, error).await?;
                     }
-                    other => other?,
-                },
+                }
                 Ok(Move::There(descriptor)) => return Ok(*descriptor),
                 Ok(Move::Dropped(dropped)) => return self.dropped(*dropped).await,
                 Ok(Move::Busy) => {

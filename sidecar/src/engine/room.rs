@@ -2,15 +2,29 @@
 //! fits or nothing more may go.
 
 use payload_manager_core::ledger::{Room, Step};
+use payload_manager_tiers::TierError;
 use payload_manager_types::Tier;
 
 use super::transfer::ended;
 use super::{Ending, Engine, Error};
 
 impl Engine {
+    /// After what failed because a tier was full though its budget had room: makes room, so that it is worth trying again,
+    /// but only once.
+    ///
+    /// # Errors
+    /// What it failed with, if that was something else, if it was `relieved` before, or if nothing may go.
+    pub(super) async fn relieve_once(&self, relieved: &mut bool, tier: Tier, error: Error) -> Result<(), Error> {
+        let full = is_full(&error, tier).filter(|_| !std::mem::replace(relieved, true));
+        match full {
+            Some(bytes) if self.relieve(tier, bytes).await => Ok(()),
+            Some(_) | None => Err(error),
+        }
+    }
+
     /// The budget had room and the tier has not: somebody else has filled what it lives in. Evicts as many bytes, if
     /// so many may go; whether it is worth trying again.
-    pub(super) async fn relieve(&self, tier: Tier, bytes: u64) -> bool {
+    async fn relieve(&self, tier: Tier, bytes: u64) -> bool {
         let (used, endings): (u64, Vec<Ending>) = {
             let mut ledger = self.ledger();
             let now = self.now();
@@ -97,4 +111,15 @@ async fn all_failed(endings: Vec<Ending>) -> Option<Error> {
         }
     }
     last.filter(|_| !succeeded)
+}
+
+/// How many bytes a tier had no room for, though its budget had.
+fn is_full(error: &Error, tier: Tier) -> Option<u64> {
+    match error {
+        Error::Tier(error) => match **error {
+            TierError::Full { tier: full, asked, .. } if full == tier => Some(asked),
+            _ => None,
+        },
+        _ => None,
+    }
 }

@@ -16,7 +16,6 @@ use payload_manager_tiers::{Archive, TierError, TierStore};
 use payload_manager_types::{Checksum, PayloadId, Place, Tier};
 use tokio::sync::watch;
 
-use super::write::put;
 use super::{Ending, Engine, Error, blocking};
 use crate::failpoint;
 
@@ -76,14 +75,9 @@ impl Engine {
         if !ticket.to.is_durable() {
             return Ok(());
         }
-        let pass = self.0.gate.pass().await?;
-        let pending = {
-            let ledger = self.ledger();
-            let Some(row) = ledger.row_after(ticket, checksum) else { return Ok(()) };
-            self.0.gate.submit(pass, put(row), Durability::Synced)
-        };
-        pending.done().await?;
-        failpoint::hit("transfer-row-written");
+        if self.put_row(Durability::Synced, |ledger, _| Ok(ledger.row_after(ticket, checksum))).await? {
+            failpoint::hit("transfer-row-written");
+        }
         Ok(())
     }
 
@@ -125,22 +119,11 @@ impl Engine {
         };
         tracing::error!(payload = %id, tier = %from, %error, "a copy is bad or gone and is set aside");
         // Its record may still be all that says that it was committed.
-        self.write_down(id).await?;
+        self.put_row(Durability::Committed, |ledger, now| Ok(ledger.descriptor(id, now).ok().map(|d| d.facts))).await?;
         let blocks = self.ledger().lose_copy(id, from);
         self.put_aside(id, from, from_place, blocks);
         // Another copy may serve: the caller asks the ledger again.
         if self.ledger().descriptor(id, self.now()).is_ok_and(|d| d.placement.is_some()) { Ok(()) } else { Err(error) }
-    }
-
-    /// Sees to it that a payload's row outlives this process.
-    async fn write_down(&self, id: PayloadId) -> Result<(), Error> {
-        let pass = self.0.gate.pass().await?;
-        let pending = {
-            let ledger = self.ledger();
-            let Ok(found) = ledger.descriptor(id, self.now()) else { return Ok(()) };
-            self.0.gate.submit(pass, put(found.facts), Durability::Committed)
-        };
-        pending.done().await.map(|_| ())
     }
 
     /// A copy that was written but can't be used.
@@ -162,17 +145,6 @@ impl Engine {
         let block = Retired { id, tier, place: Place::OWN, size: 0, block: None, record: None };
         let engine = self.clone();
         self.0.tasks.spawn("forget", async move { engine.undoom(&[block]).await });
-    }
-}
-
-/// How many bytes a tier had no room for, though its budget had.
-pub(super) fn is_full(error: &Error, tier: Tier) -> Option<u64> {
-    match error {
-        Error::Tier(error) => match **error {
-            TierError::Full { tier: full, asked, .. } if full == tier => Some(asked),
-            _ => None,
-        },
-        _ => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Looks at a slower copy before the faster ones are dropped: whether it is there, and as long as it must be. No byte is
 //! read or written; that its bytes are right is checked when they are read back.
 
+use payload_manager_core::backlog::Retired;
 use payload_manager_core::ledger::Check;
 use payload_manager_tiers::TierError;
 use payload_manager_types::{PayloadId, Place, Tier};
@@ -46,13 +47,7 @@ impl Engine {
     }
 
     /// Moves a bad copy out of the way, and then frees what it took.
-    pub(super) fn put_aside(
-        &self,
-        id: PayloadId,
-        tier: Tier,
-        place: Place,
-        blocks: Vec<payload_manager_core::backlog::Retired>,
-    ) {
+    pub(super) fn put_aside(&self, id: PayloadId, tier: Tier, place: Place, blocks: Vec<Retired>) {
         let engine = self.clone();
         self.0.tasks.spawn_blocking("set-aside", move || {
             let aside = engine.tier(tier).and_then(|store| Ok(store.set_aside(id, place)?));

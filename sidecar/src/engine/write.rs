@@ -3,14 +3,13 @@
 use payload_manager_catalog::{Change, DoomedFile, Durability};
 use payload_manager_core::backlog::Retired;
 use payload_manager_core::facts::{Facts, Labels};
-use payload_manager_core::ledger::{AllocateRequest, Allocation, Deletion};
+use payload_manager_core::ledger::{AllocateRequest, Allocation, Deletion, Now};
 use payload_manager_core::payload::Descriptor;
 use payload_manager_core::{Ledger, Refusal};
 use payload_manager_tiers::{Sealed, TierError};
 use payload_manager_types::{BlockName, Checksum, EntryIndex, EvictionPolicy, PayloadId, Place, Protection, Tier};
 
 use super::gate::Pending;
-use super::transfer::is_full;
 use super::{Engine, Error, SharedPages, blocking};
 use crate::failpoint;
 
@@ -58,15 +57,9 @@ impl Engine {
         };
         let mut relieved = false;
         loop {
-            let allocated = self.allocate_once(&request).await;
-            let full = allocated.as_ref().err().and_then(|error| is_full(error, request.tier));
-            match full {
-                Some(bytes) if !std::mem::replace(&mut relieved, true) => {
-                    if !self.relieve(request.tier, bytes).await {
-                        return allocated;
-                    }
-                }
-                _ => return allocated,
+            match self.allocate_once(&request).await {
+                Err(error) => self.relieve_once(&mut relieved, request.tier, error).await?,
+                allocated => return allocated,
             }
         }
     }
@@ -164,8 +157,8 @@ impl Engine {
             Tier::Disk | Tier::Object => Some(Durability::Synced),
             Tier::Ram | Tier::Gpu => (!facts.labels.is_empty()).then_some(Durability::Committed),
         };
-        let pass = self.0.gate.pass().await?;
         let Some(durability) = first else {
+            let pass = self.0.gate.pass().await?;
             let mut ledger = self.ledger();
             let committed = ledger.finish_commit(id, sealed.checksum, self.now())?;
             drop(self.0.gate.submit(pass, put(row), Durability::Soon));
@@ -173,13 +166,8 @@ impl Engine {
             failpoint::hit("commit-done");
             return Ok(committed.descriptor);
         };
-        let pending = {
-            let ledger = self.ledger();
-            // Deleted meanwhile: its row is gone or will be, and must not come back.
-            ledger.payload(id, self.now())?;
-            self.0.gate.submit(pass, put(row), durability)
-        };
-        pending.done().await?;
+        // Deleted meanwhile: its row is gone or will be, and must not come back.
+        self.put_row(durability, |ledger, now| ledger.payload(id, now).map(|_| Some(row))).await?;
         failpoint::hit("commit-row-written");
         let committed = self.ledger().finish_commit(id, sealed.checksum, self.now())?;
         failpoint::hit("commit-done");
@@ -265,14 +253,30 @@ impl Engine {
         pending.done().await.map(|_| ())
     }
 
+    /// Writes what the ledger says that a payload's row is, if anything, and waits for it; whether there was anything. It is
+    /// asked under the lock, so that no row comes after its payload's end.
+    pub(super) async fn put_row(
+        &self,
+        durability: Durability,
+        row: impl FnOnce(&Ledger<SharedPages>, Now) -> Result<Option<Facts>, Refusal>,
+    ) -> Result<bool, Error> {
+        let pass = self.0.gate.pass().await?;
+        let pending = {
+            let ledger = self.ledger();
+            let Some(row) = row(&ledger, self.now())? else { return Ok(false) };
+            self.0.gate.submit(pass, put(row), durability)
+        };
+        pending.done().await.map(|_| true)
+    }
+
     async fn submit_delete(&self, id: PayloadId, doomed: Vec<DoomedFile>, how: Durability) -> Result<Pending, Error> {
         let pass = self.0.gate.pass().await?;
         Ok(self.0.gate.submit(pass, Change::Delete { id, doomed }, how))
     }
 }
 
-/// Up to so many bytes in memory are made, sealed and freed where the call is: a few system calls, which cost less than the two
-/// changes of thread for them.
+/// Up to so many bytes in memory are made, sealed and freed where the call is: a few system calls, which cost less than
+/// the two changes of thread for them.
 const SMALL: u64 = 64 << 10;
 
 /// Runs what blocks: at once where it is known to be [`SMALL`], else on a thread for that.

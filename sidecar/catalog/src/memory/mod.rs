@@ -16,7 +16,7 @@ use payload_manager_types::{InstanceId, PayloadId, StreamEntry, StreamName, Tier
 use crate::change::{Change, DoomedFile, Outcome, Refusal};
 use crate::lineage::{Lineage, LineageQuery};
 use crate::metadata::{MetadataEvent, MetadataRecord};
-use crate::page::{Filling, Limit, Page};
+use crate::page::{Limit, Page};
 use crate::store::{ConsumerGroup, Reader, Span, Store, StoreError, StreamInfo, entry_weight};
 use lineage::Edges;
 use metadata::Notes;
@@ -85,7 +85,7 @@ impl Reader for Memory {
     fn streams_after(&mut self, after: Option<&StreamName>, limit: Limit) -> Result<Page<StreamInfo>, StoreError> {
         let state = self.state.lock();
         let later = state.streams.iter().filter(|(name, _)| after.is_none_or(|after| *name > after));
-        Ok(Filling::of(later.map(|(name, log)| log.info(name)), limit, StreamInfo::weight))
+        Ok(Page::of(later.map(|(name, log)| log.info(name)), limit, StreamInfo::weight))
     }
 
     fn stream(&mut self, name: &StreamName) -> Result<Option<StreamInfo>, StoreError> {
@@ -95,7 +95,7 @@ impl Reader for Memory {
     fn entries(&mut self, stream: &StreamName, span: Span, limit: Limit) -> Result<Page<StreamEntry>, StoreError> {
         let state = self.state.lock();
         let entries = state.streams.get(stream).into_iter().flat_map(|log| log.span(span)).cloned();
-        Ok(Filling::of(entries, limit, |entry| entry_weight(stream, entry)))
+        Ok(Page::of(entries, limit, |entry| entry_weight(stream, entry)))
     }
 
     fn committed(&mut self, stream: &StreamName, group: &str) -> Result<Option<u64>, StoreError> {
@@ -113,7 +113,7 @@ impl Reader for Memory {
         let state = self.state.lock();
         let all = state.streams.get(stream).into_iter().flat_map(|log| log.groups.values());
         let later = all.filter(|group| after.is_none_or(|after| group.name.as_str() > after));
-        Ok(Filling::of(later.cloned(), limit, ConsumerGroup::weight))
+        Ok(Page::of(later.cloned(), limit, ConsumerGroup::weight))
     }
 
     fn metadata(&mut self, id: PayloadId) -> Result<Option<MetadataRecord>, StoreError> {
@@ -129,7 +129,7 @@ impl Reader for Memory {
         let state = self.state.lock();
         let all = state.notes.get(&id).into_iter().flat_map(|notes| &notes.events);
         let later = all.filter(|event| after.is_none_or(|after| event.number > after));
-        Ok(Filling::of(later.cloned(), limit, MetadataEvent::weight))
+        Ok(Page::of(later.cloned(), limit, MetadataEvent::weight))
     }
 
     fn lineage(&mut self, query: &LineageQuery) -> Result<Lineage, StoreError> {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use payload_manager_catalog::{Change, Durability, Outcome};
 use payload_manager_types::{StreamName, UnixMillis};
-use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 use super::live::Live;
@@ -84,22 +83,17 @@ impl Engine {
 
     async fn trim_once(&self, name: StreamName) -> Result<bool, Error> {
         let pass = self.0.gate.pass().await?;
-        let (sender, receiver) = oneshot::channel();
         let change = Change::Trim { stream: name.clone(), at: self.now().wall };
         let worker = self.clone();
         // What a crash brings back is trimmed again.
-        self.0.gate.submit_then(pass, change, Durability::Soon, move |result| {
-            let more = match result {
-                Ok(Outcome::Trimmed { oldest, more }) => {
-                    worker.0.streams.cut(&name, oldest);
-                    Ok(more)
-                }
-                // Deleted meanwhile.
-                Ok(_) => Ok(false),
-                Err(error) => Err(error.into()),
-            };
-            drop(sender.send(more));
+        let pending = self.0.gate.submit_then(pass, change, Durability::Soon, move |result| match result? {
+            Outcome::Trimmed { oldest, more } => {
+                worker.0.streams.cut(&name, oldest);
+                Ok(more)
+            }
+            // Deleted meanwhile.
+            _ => Ok(false),
         });
-        receiver.await.unwrap_or(Err(Error::ShuttingDown))
+        pending.done().await
     }
 }

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use payload_manager_catalog::Limit;
+use payload_manager_catalog::{Limit, Page};
 use payload_manager_types::{NewEntry, Retention, StreamEntry, UnixMillis};
 use tokio::sync::watch;
 
@@ -114,7 +114,7 @@ impl Live {
         }
         let skip = state.tail.front().and_then(|oldest| from.checked_sub(oldest.offset));
         match skip.and_then(|skip| usize::try_from(skip).ok()) {
-            Some(skip) => Look::Tail(fitting(state.tail.range(skip..), limit)),
+            Some(skip) => Look::Tail(Page::of(state.tail.range(skip..).cloned(), limit, |e| weight(&e.what)).items),
             None => Look::Behind(from),
         }
     }
@@ -153,17 +153,6 @@ impl State {
             self.tail.shrink_to(self.tail.len() * 2);
         }
     }
-}
-
-/// At least one.
-fn fitting<'a>(entries: impl Iterator<Item = &'a Shared>, limit: Limit) -> Vec<Shared> {
-    let mut bytes = 0;
-    let mut fits = |entry: &&Shared| {
-        let first = bytes == 0;
-        bytes += weight(&entry.what);
-        first || bytes <= limit.bytes
-    };
-    entries.take(limit.items).take_while(|entry| fits(entry)).cloned().collect()
 }
 
 /// About how many bytes of memory an entry takes; never fewer than on the wire, but for its stream's name.

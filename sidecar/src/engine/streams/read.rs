@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use payload_manager_catalog::{ConsumerGroup, Limit, Page, Span, StreamInfo};
+use payload_manager_catalog::{ConsumerGroup, Limit, Page, Reader, Span, StoreError, StreamInfo};
 use payload_manager_types::{StreamName, UnixMillis};
 
 use super::live::{Live, Look, Shared};
 use super::{Error, Standing};
-use crate::engine::{Engine, blocking};
+use crate::engine::Engine;
 
 /// Bytes read at a time, as the catalog counts them; one entry whatever its size. No answer is larger than 3 MiB.
 const READ_BYTES: usize = 3 << 20;
@@ -113,8 +113,8 @@ impl Engine {
         let mut grown = live.watch();
         loop {
             grown.borrow_and_update();
-            let (engine, stream) = (self.clone(), name.clone());
-            let rows = blocking(move || engine.rows_now(&stream, span, limit)).await;
+            let stream = name.clone();
+            let rows = self.look_up(move |reader| rows_now(reader, &stream, span, limit)).await;
             match self.0.streams.standing(name, live) {
                 Standing::Here => return rows,
                 Standing::Gone => return Err(Error::NoSuchStream(name.clone())),
@@ -124,27 +124,13 @@ impl Engine {
         }
     }
 
-    fn rows_now(&self, name: &StreamName, span: Span, limit: Limit) -> Result<Rows, Error> {
-        Ok(self.0.gate.catalog().read(|reader| {
-            let entries = reader.entries(name, span, limit)?.items;
-            let begins = entries.first().is_some_and(|entry| entry.offset == span.from);
-            // What was removed before the entries were read is gone from these bounds, too.
-            let info = if begins { None } else { reader.stream(name)? };
-            Ok(match info {
-                Some(StreamInfo { first, next, .. }) if first > span.from => Rows::Cut { first, next },
-                Some(_) | None => Rows::Entries(entries.into_iter().map(Arc::new).collect()),
-            })
-        })?)
-    }
-
     /// How far a consumer group has come; `None` if it never said so.
     ///
     /// # Errors
     /// [`Error::NoSuchStream`], [`Error::Catalog`].
     pub async fn committed(&self, name: StreamName, group: String) -> Result<Option<u64>, Error> {
         self.0.streams.find(&name)?;
-        let engine = self.clone();
-        blocking(move || Ok(engine.0.gate.catalog().read(|reader| reader.committed(&name, &group))?)).await
+        self.look_up(move |reader| reader.committed(&name, &group)).await
     }
 
     /// A stream's bounds and retention, and its consumer groups by name, as many as `limit` says.
@@ -156,15 +142,12 @@ impl Engine {
         name: StreamName,
         limit: Limit,
     ) -> Result<(StreamInfo, Page<ConsumerGroup>), Error> {
-        let engine = self.clone();
-        blocking(move || {
-            let read = engine.0.gate.catalog().read(|reader| {
-                let Some(info) = reader.stream(&name)? else { return Ok(None) };
-                Ok(Some((info, reader.groups(&name, None, limit)?)))
-            });
-            read?.ok_or(Error::NoSuchStream(name))
-        })
-        .await
+        let stream = name.clone();
+        let found = self.look_up(move |reader| {
+            let Some(info) = reader.stream(&stream)? else { return Ok(None) };
+            Ok(Some((info, reader.groups(&stream, None, limit)?)))
+        });
+        found.await?.ok_or(Error::NoSuchStream(name))
     }
 
     /// Streams by namespace and name, from after `after` on.
@@ -172,7 +155,17 @@ impl Engine {
     /// # Errors
     /// [`Error::Catalog`].
     pub async fn streams(&self, after: Option<StreamName>, limit: Limit) -> Result<Page<StreamInfo>, Error> {
-        let engine = self.clone();
-        blocking(move || Ok(engine.0.gate.catalog().read(|reader| reader.streams_after(after.as_ref(), limit))?)).await
+        self.look_up(move |reader| reader.streams_after(after.as_ref(), limit)).await
     }
+}
+
+fn rows_now(reader: &mut dyn Reader, name: &StreamName, span: Span, limit: Limit) -> Result<Rows, StoreError> {
+    let entries = reader.entries(name, span, limit)?.items;
+    let begins = entries.first().is_some_and(|entry| entry.offset == span.from);
+    // What was removed before the entries were read is gone from these bounds, too.
+    let info = if begins { None } else { reader.stream(name)? };
+    Ok(match info {
+        Some(StreamInfo { first, next, .. }) if first > span.from => Rows::Cut { first, next },
+        Some(_) | None => Rows::Entries(entries.into_iter().map(Arc::new).collect()),
+    })
 }

@@ -2,7 +2,6 @@
 
 use payload_manager_catalog::{CatalogError, Change, Durability, Outcome, Refusal};
 use payload_manager_types::{NewEntry, Retention, StreamName, UnixMillis};
-use tokio::sync::oneshot;
 
 use super::{Error, Streams};
 use crate::engine::Engine;
@@ -37,13 +36,12 @@ impl Engine {
             let pass = engine.0.gate.pass().await?;
             // From here on what is read by this name may be another stream's.
             engine.0.streams.leaving(&name);
-            let (sender, receiver) = oneshot::channel();
             let (change, worker) = (Change::DeleteStream { name: name.clone() }, engine.clone());
-            engine.0.gate.submit_then(pass, change, Durability::Synced, move |result| {
+            let pending = engine.0.gate.submit_then(pass, change, Durability::Synced, move |result| {
                 worker.0.streams.left(&name, result.is_ok());
-                drop(sender.send(result.map(drop).map_err(Error::from)));
+                Ok(result.map(drop)?)
             });
-            receiver.await.unwrap_or(Err(Error::ShuttingDown))
+            pending.done().await
         })
         .await
     }
@@ -107,13 +105,9 @@ impl Engine {
         let engine = self.clone();
         self.detached(task, async move {
             let pass = engine.0.gate.pass().await?;
-            let (sender, receiver) = oneshot::channel();
             let worker = engine.clone();
-            engine.0.gate.submit_then(pass, change, Durability::Synced, move |result| {
-                // Whoever asked may have gone.
-                drop(sender.send(then(&worker.0.streams, result)));
-            });
-            receiver.await.unwrap_or(Err(Error::ShuttingDown))
+            let taken_in = move |result| then(&worker.0.streams, result);
+            engine.0.gate.submit_then(pass, change, Durability::Synced, taken_in).done().await
         })
         .await
     }
