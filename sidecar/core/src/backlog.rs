@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use payload_manager_types::{BlockName, PayloadId, Place, Tier};
 
 use crate::board::RecordIndex;
+use crate::budget::Grain;
 
 /// A block on its way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,20 +48,19 @@ pub struct Backlog {
     held_bytes: u64,
     /// As the budgets count them.
     freeing: [u64; 4],
-    /// Bytes that each tier gives out at once.
-    grains: [u64; 4],
+    /// What each tier gives bytes out in.
+    grains: [Grain; 4],
 }
 
 impl Backlog {
     /// Nothing waits. By [`Tier::index`], bytes are given out in multiples of `grains`.
-    pub(crate) fn new(grains: [u64; 4]) -> Self {
+    pub(crate) fn new(grains: [Grain; 4]) -> Self {
         Self { blocks: BTreeMap::new(), by_name: HashMap::new(), held_bytes: 0, freeing: [0; 4], grains }
     }
 
     /// What the block takes of its tier.
     fn charge(&self, block: &Retired) -> u64 {
-        let grain = self.grains.get(block.tier.index()).copied().unwrap_or(1).max(1);
-        block.size.div_ceil(grain).saturating_mul(grain)
+        self.grains.get(block.tier.index()).map_or(block.size, |grain| grain.charge(block.size))
     }
 
     /// A block that leases still name; its bytes are good.

@@ -11,21 +11,43 @@ pub struct Budget {
     tier: Tier,
     capacity: u64,
     used: u64,
-    grain: u64,
+    grain: Grain,
+}
+
+/// What a tier gives bytes out in multiples of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grain(u64);
+
+impl Grain {
+    /// So many bytes; 1 for single ones.
+    #[must_use]
+    pub const fn new(bytes: u64) -> Self {
+        Self(if bytes == 0 { 1 } else { bytes })
+    }
+
+    /// What `bytes` of a payload take.
+    #[must_use]
+    pub const fn charge(self, bytes: u64) -> u64 {
+        bytes.div_ceil(self.0).saturating_mul(self.0)
+    }
+
+    /// How much of `bytes` can be given out.
+    const fn whole(self, bytes: u64) -> u64 {
+        bytes / self.0 * self.0
+    }
 }
 
 impl Budget {
-    /// An empty tier of `capacity` bytes that gives them out in multiples of `grain`, which is 1 for single bytes.
+    /// An empty tier of `capacity` bytes that gives them out in multiples of `grain`.
     #[must_use]
-    pub const fn new(tier: Tier, capacity: u64, grain: u64) -> Self {
-        let grain = if grain == 0 { 1 } else { grain };
-        Self { tier, capacity: capacity / grain * grain, used: 0, grain }
+    pub const fn new(tier: Tier, capacity: u64, grain: Grain) -> Self {
+        Self { tier, capacity: grain.whole(capacity), used: 0, grain }
     }
 
     /// What `bytes` of a payload take of it.
     #[must_use]
     pub const fn charge(&self, bytes: u64) -> u64 {
-        bytes.div_ceil(self.grain).saturating_mul(self.grain)
+        self.grain.charge(bytes)
     }
 
     /// What it may hold, in bytes.
@@ -43,7 +65,7 @@ impl Budget {
     /// What could be reserved now, in bytes.
     #[must_use]
     pub const fn free(&self) -> u64 {
-        self.capacity.saturating_sub(self.used) / self.grain * self.grain
+        self.grain.whole(self.capacity.saturating_sub(self.used))
     }
 
     /// Takes what `bytes` of a payload need.

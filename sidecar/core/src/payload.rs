@@ -1,7 +1,7 @@
 //! One payload as the ledger knows it: what it is, where its copies are, what is under way.
 
 use payload_manager_types::{
-    Checksum, EntryIndex, Generation, PayloadId, PayloadState, Place, Tier, TierSet, UnixMillis,
+    Checksum, EntryIndex, Generation, PayloadId, PayloadState, Place, Priority, Tier, TierSet, UnixMillis,
 };
 
 use crate::board::{BlockRecord, Face, RecordIndex};
@@ -197,6 +197,11 @@ impl Payload {
     #[must_use]
     pub fn is_pinned(&self, now: UnixMillis) -> bool {
         self.facts.pin.is_some_and(|pin| pin.holds(now))
+    }
+
+    /// The class in which it is evicted.
+    pub(crate) fn class(&self) -> Priority {
+        if self.facts.no_evict { Priority::Never } else { self.facts.policy.priority }
     }
 
     /// Whether its time is over.

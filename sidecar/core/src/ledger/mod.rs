@@ -39,10 +39,10 @@ pub use watch::{Told, Watch, WatchError, WatchFrom};
 
 use crate::backlog::Backlog;
 use crate::board::Board;
-use crate::budget::Budget;
+use crate::budget::{Budget, Grain};
 use crate::changes::Changes;
 use crate::facts::Phase;
-use crate::payload::{Descriptor, Payload};
+use crate::payload::{Descriptor, Payload, TransferId};
 use crate::queue::EvictionQueue;
 use crate::refusal::Refusal;
 
@@ -140,7 +140,7 @@ pub struct Ledger<B> {
 impl<B: Board> Ledger<B> {
     /// An empty ledger.
     pub fn new(board: B, limits: Limits) -> Self {
-        let grain = |tier: Tier| if tier == Tier::Ram { limits.page } else { 1 };
+        let grain = |tier: Tier| Grain::new(if tier == Tier::Ram { limits.page } else { 1 });
         let budget = |tier: Tier| {
             let capacity = limits.capacity.get(tier.index()).copied().flatten();
             capacity.map(|capacity| Budget::new(tier, capacity, grain(tier)))
@@ -238,6 +238,11 @@ impl<B: Board> Ledger<B> {
         self.budgets.get_mut(tier.index()).and_then(Option::as_mut).ok_or(Refusal::NotConfigured { tier })
     }
 
+    /// A tier's budget as it is; `None` where the tier is not configured.
+    fn budget_of(&self, tier: Tier) -> Option<Budget> {
+        self.budgets.get(tier.index()).copied().flatten()
+    }
+
     fn release_budget(&mut self, tier: Tier, bytes: u64) {
         if let Ok(budget) = self.budget(tier) {
             budget.release(bytes);
@@ -252,7 +257,29 @@ impl<B: Board> Ledger<B> {
 
     /// What so many bytes of a payload take of a tier's budget.
     fn charge(&self, tier: Tier, size: u64) -> u64 {
-        self.budgets.get(tier.index()).copied().flatten().map_or(size, |budget| budget.charge(size))
+        self.budget_of(tier).map_or(size, |budget| budget.charge(size))
+    }
+
+    /// So many bytes of a payload are about to leave a tier.
+    fn set_out(&mut self, from: Tier, size: u64) {
+        let charge = self.charge(from, size);
+        if let Some(bytes) = self.leaving.get_mut(from.index()) {
+            *bytes += charge;
+        }
+    }
+
+    /// They have left it, or will not: whichever, they are no longer counted as about to.
+    fn arrived(&mut self, from: Tier, size: u64) {
+        let charge = self.charge(from, size);
+        if let Some(bytes) = self.leaving.get_mut(from.index()) {
+            *bytes -= charge;
+        }
+    }
+
+    /// A name for what is about to be under way.
+    fn new_transfer(&mut self) -> TransferId {
+        self.next_transfer += 1;
+        TransferId(self.next_transfer)
     }
 
     /// Changes a payload through `change`, keeps the lists and counters true, and lets those who watch know. The version

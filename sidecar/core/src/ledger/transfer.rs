@@ -152,9 +152,8 @@ impl<B: Board> Ledger<B> {
         }
         let record = self.reserve(id, to)?;
         let (transfer, facts) = self.start(id, to, spill)?;
-        let charge = self.charge(from, facts.size);
-        if spill && let Some(bytes) = self.leaving.get_mut(from.index()) {
-            *bytes += charge;
+        if spill {
+            self.set_out(from, facts.size);
         }
         Ok(Begun::Copy(Ticket { transfer, from, from_place, to, facts, spill, record }))
     }
@@ -178,8 +177,7 @@ impl<B: Board> Ledger<B> {
 
     /// From here on the transfer is under way; a spill shows it.
     fn start(&mut self, id: PayloadId, to: Tier, spill: bool) -> Result<(TransferId, Facts), Refusal> {
-        self.next_transfer += 1;
-        let transfer = TransferId(self.next_transfer);
+        let transfer = self.new_transfer();
         let facts = self.update(id, |p| {
             p.work = Work::Transfer { id: transfer, to, spill };
             p.facts.version += u64::from(spill);
@@ -299,11 +297,8 @@ impl<B: Board> Ledger<B> {
     }
 
     fn forget_leaving(&mut self, ticket: &Ticket) {
-        let charge = self.charge(ticket.from, ticket.facts.size);
-        if ticket.spill
-            && let Some(bytes) = self.leaving.get_mut(ticket.from.index())
-        {
-            *bytes -= charge;
+        if ticket.spill {
+            self.arrived(ticket.from, ticket.facts.size);
         }
     }
 

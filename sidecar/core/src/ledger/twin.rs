@@ -34,13 +34,9 @@ impl<B: Board> Ledger<B> {
         let size = payload.facts.size;
         let twin = payload.copy(tier).zip(payload.fastest());
         let (place, from) = twin.map(|(twin, (from, _))| (twin.place, from)).ok_or(Refusal::BytesLost { id })?;
-        self.next_transfer += 1;
-        let transfer = TransferId(self.next_transfer);
+        let transfer = self.new_transfer();
         self.update(id, |p| p.work = Work::Check { id: transfer });
-        let charge = self.charge(from, size);
-        if let Some(bytes) = self.leaving.get_mut(from.index()) {
-            *bytes += charge;
-        }
+        self.set_out(from, size);
         Ok(Begun::Check(Check { id, tier, place, size, transfer, from }))
     }
 
@@ -71,10 +67,7 @@ impl<B: Board> Ledger<B> {
 
     /// Whether the payload is still there.
     fn end_check(&mut self, check: Check) -> bool {
-        let charge = self.charge(check.from, check.size);
-        if let Some(bytes) = self.leaving.get_mut(check.from.index()) {
-            *bytes -= charge;
-        }
+        self.arrived(check.from, check.size);
         let under_way = |work| matches!(work, Work::Check { id } if id == check.transfer);
         let current = self.payloads.get(&check.id).is_some_and(|p| under_way(p.work));
         if current {

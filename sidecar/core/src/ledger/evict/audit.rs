@@ -14,8 +14,7 @@ impl<B: Board> Ledger<B> {
         let mut wrong = Vec::new();
         let mut queued = [0u64; 4];
         for payload in self.payloads.values() {
-            let class = if payload.facts.no_evict { Priority::Never } else { payload.facts.policy.priority };
-            let stands = payload.is_committed() && payload.fastest().is_some() && class != Priority::Never;
+            let stands = payload.is_committed() && payload.fastest().is_some() && payload.class() != Priority::Never;
             match payload.stand {
                 Stand::Out if stands => wrong.push(format!("{} is lost to eviction", payload.id())),
                 Stand::Out => {}
@@ -51,7 +50,7 @@ impl<B: Board> Ledger<B> {
             Why::NoRoom(to) => !self.fits(to, payload.facts.size) || self.kept.has_given_back(to),
             Why::Policy => match way_out(payload, tier) {
                 None => true,
-                Some(SpillTarget::Tier(to)) => self.budgets.get(to.index()).is_none_or(Option::is_none),
+                Some(SpillTarget::Tier(to)) => self.budget_of(to).is_none(),
                 Some(SpillTarget::Void) => false,
             },
         }

@@ -131,7 +131,7 @@ impl<B: Board> Ledger<B> {
         if let SpillTarget::Tier(to) = to
             && payload.copy(to).is_none()
         {
-            match self.budgets.get(to.index()).copied().flatten() {
+            match self.budget_of(to) {
                 None => return Met::Keep(Why::Policy),
                 Some(_) if self.backlog.contains(place.id, to) => return Met::Keep(Why::Busy),
                 Some(budget) if budget.charge(size) > budget.free() => return Met::Keep(Why::NoRoom(to)),

@@ -57,7 +57,7 @@ impl<B: Board> Ledger<B> {
 
     /// Bytes that should leave a tier and are not yet on their way.
     fn excess(&mut self, tier: Tier) -> u64 {
-        let Some(budget) = self.budgets.get(tier.index()).copied().flatten() else { return 0 };
+        let Some(budget) = self.budget_of(tier) else { return 0 };
         let (used, capacity) = (budget.used(), budget.capacity());
         let low = percent(capacity, self.limits.watermarks.low);
         let high = percent(capacity, self.limits.watermarks.high);

@@ -81,7 +81,7 @@ impl<B: Board> Ledger<B> {
     /// What is taken of a tier, in bytes.
     #[must_use]
     pub fn used(&self, tier: Tier) -> u64 {
-        self.budgets.get(tier.index()).copied().flatten().map_or(0, |budget| budget.used())
+        self.budget_of(tier).map_or(0, |budget| budget.used())
     }
 
     /// Whether bytes are on their way out of a tier.
@@ -150,11 +150,11 @@ impl<B: Board> Ledger<B> {
     }
 
     fn free_in(&self, tier: Tier) -> u64 {
-        self.budgets.get(tier.index()).copied().flatten().map_or(0, |budget| budget.free())
+        self.budget_of(tier).map_or(0, |budget| budget.free())
     }
 
     fn fits(&self, tier: Tier, size: u64) -> bool {
-        self.budgets.get(tier.index()).copied().flatten().is_some_and(|b| b.charge(size) <= b.free())
+        self.budget_of(tier).is_some_and(|b| b.charge(size) <= b.free())
     }
 
     /// Times that eviction looked at a payload, ever: what its work is measured by.

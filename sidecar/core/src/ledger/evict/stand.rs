@@ -15,7 +15,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use payload_manager_types::{BlockName, EntryIndex, PayloadId, Priority, Tier};
+use payload_manager_types::{BlockName, EntryIndex, PayloadId, Tier};
 
 use super::super::{Age, Ledger};
 use crate::board::Board;
@@ -90,11 +90,11 @@ impl<B: Board> Ledger<B> {
         let (Some(payload), Some(queue)) = (self.payloads.get_mut(&id), self.queues.get_mut(tier.index())) else {
             return;
         };
-        let class = if payload.facts.no_evict { Priority::Never } else { payload.facts.policy.priority };
         let known = payload.went.is_some_and(|(from, at)| from == tier && queue.gone().saturating_sub(at) <= window);
         payload.went = payload.went.filter(|(from, _)| *from != tier);
         (payload.reads, payload.spared) = (0, false);
-        payload.stand = queue.join(id, class, bytes, known).map_or(Stand::Out, |seat| Stand::Queued(tier, seat));
+        payload.stand =
+            queue.join(id, payload.class(), bytes, known).map_or(Stand::Out, |seat| Stand::Queued(tier, seat));
     }
 
     /// Takes the payload out of eviction's sight.
