@@ -35,6 +35,10 @@ package!(
     admin: "payload.manager.admin.v1.rs"
 );
 package!(
+    /// `payload.manager.session`: what is spoken on the session socket.
+    session: "payload.manager.session.v1.rs"
+);
+package!(
     /// `payload.manager.services`: the four services, clients and servers.
     services: "payload.manager.services.v1.rs"
 );

@@ -4,7 +4,7 @@
 //! ends in Rust share:
 //!
 //! - the generated messages, clients and servers, by package: [`core::v1`], [`runtime::v1`], [`catalog::v1`],
-//!   [`admin::v1`], [`services::v1`];
+//!   [`admin::v1`], [`services::v1`], [`session::v1`];
 //! - [`convert`]: wire messages become plain, valid requests, once;
 //! - [`reason`]: why a call failed, for programs, and how that travels with a [`tonic::Status`];
 //! - [`codec`]: an undecodable message is the caller's mistake, not a bug of the daemon.
@@ -17,6 +17,6 @@ pub mod generated;
 pub mod reason;
 pub mod timestamp;
 
-pub use generated::{FILE_DESCRIPTOR_SET, admin, catalog, core, runtime, services};
+pub use generated::{FILE_DESCRIPTOR_SET, admin, catalog, core, runtime, services, session};
 pub use reason::Reason;
 pub use timestamp::Timestamp;
