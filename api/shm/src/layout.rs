@@ -80,7 +80,7 @@ use crate::map::Shared;
 use crate::sync::AtomicU64;
 
 /// The layout that this program writes. Raised with every change of the tables above.
-pub(crate) const VERSION: u32 = 1;
+pub const VERSION: u32 = 1;
 pub(crate) const MAGIC: u64 = u64::from_ne_bytes(*b"PAYLOADM");
 /// Where the items of a page start.
 pub(crate) const HEADER_BYTES: usize = 4096;

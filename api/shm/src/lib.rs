@@ -67,14 +67,15 @@ pub use self::{
     directory::{Directory, DirectoryReader, EntryState, Face, FoundEntry},
     error::{Full, OpenError},
     guard::{Condemned, GuardedMap},
+    layout::VERSION as LAYOUT,
     lease_page::{Holders, LeaseView, Listing, RpcLeases},
     lock::{FolderLock, LockError},
     object::ObjectError,
     records::{BlockState, Record, RecordIx, Records, StoredRecord, TornRecord},
     segment::{MOST_STEP, Segment, SegmentMap, SegmentWriter},
     session::{
-        Clock, Fallback, HeldSlot, KnownSession, Lease, LeaseTable, MOST_SLOTS, SLOT_STEP, SessionHolders, SessionPage,
-        SessionPages, SessionRegister, SetAside, Standing, Swept, Wanted,
+        Clock, Fallback, HeldSlot, KnownSession, Lease, LeaseTable, MOST_SLOTS, ProcessMark, SLOT_STEP, SessionHolders,
+        SessionPage, SessionPages, SessionRegister, SetAside, Standing, Swept, Wanted,
     },
     view::{ReadMap, WriteMap},
 };

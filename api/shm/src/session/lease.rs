@@ -42,6 +42,13 @@ impl<K> Lease<K> {
         &self.face
     }
 
+    /// The slot that it stays in, counted from the start of the page: one lease's at a time.
+    #[inline]
+    #[must_use]
+    pub const fn slot_number(&self) -> usize {
+        self.at
+    }
+
     /// The name of the leased block.
     #[must_use]
     pub fn block(&self) -> BlockName {

@@ -9,7 +9,7 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
-use crate::map::Pages;
+use super::mark::ProcessMark;
 use crate::slot::line::{self, Shipped};
 use crate::sync::AtomicU64;
 
@@ -21,16 +21,12 @@ pub(super) struct Lines {
     count: usize,
     /// Where to look for a line next.
     next: AtomicUsize,
-    /// Its first word is 1 in the process that made it, and 0 in a child.
-    mark: Pages,
+    mark: ProcessMark,
 }
 
 impl Lines {
     pub(super) fn new(count: usize) -> io::Result<Self> {
-        let mark = Pages::wiped_on_fork(size_of::<u64>())?;
-        if let Some(word) = mark.one::<AtomicU64>(0) {
-            word.store(1, Ordering::Relaxed);
-        }
+        let mark = ProcessMark::new()?;
         let owned = (0..count.div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
         Ok(Self { owned, count, next: AtomicUsize::new(0), mark })
     }
@@ -38,7 +34,7 @@ impl Lines {
     /// Whether this is the process that the session belongs to.
     #[inline]
     pub(super) fn are_ours(&self) -> bool {
-        self.mark.one::<AtomicU64>(0).is_some_and(|word| word.load(Ordering::Relaxed) == 1)
+        self.mark.is_ours()
     }
 
     /// Makes a line that nobody has and in which `fits` finds a slot this thread's.

@@ -57,6 +57,7 @@
 mod clock;
 mod lease;
 mod lines;
+mod mark;
 mod page;
 mod pages;
 mod register;
@@ -67,6 +68,7 @@ mod tests;
 
 pub use self::clock::Clock;
 pub use self::lease::Lease;
+pub use self::mark::ProcessMark;
 pub use self::page::{HeldSlot, SessionPage, Standing, Swept};
 pub use self::pages::{SessionHolders, SessionPages, SetAside};
 pub use self::register::{KnownSession, SessionRegister};

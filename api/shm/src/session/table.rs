@@ -175,6 +175,12 @@ impl<K> LeaseTable<K> {
         &self.shared.body.directory
     }
 
+    /// How many leases there is room for.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.shared.body.slots().len()
+    }
+
     /// What outlives the leases.
     #[must_use]
     pub fn kept(&self) -> &K {
