@@ -14,6 +14,8 @@ use crate::error::{Error, Result};
 
 /// The socket's name in the runtime folder.
 const SOCKET: &str = "control.sock";
+/// The other socket there.
+const SESSION_SOCKET: &str = "session.sock";
 const NAME: &str = "payload-manager";
 
 /// Where a daemon is: the path of its socket or of its runtime folder, `unix:PATH`, or `http://HOST:PORT` on loopback.
@@ -63,6 +65,14 @@ impl Address {
             Kind::Unix(path) if path.is_dir() => Ok(Target::Unix(path.join(SOCKET))),
             Kind::Unix(path) => Ok(Target::Unix(path.clone())),
             Kind::Http(text) => self.loopback(text).map(Target::Http),
+        }
+    }
+
+    /// Where the daemon listens for sessions: beside its socket for calls; nowhere over TCP.
+    pub(crate) fn session_socket(&self) -> Option<PathBuf> {
+        match self.target().ok()? {
+            Target::Unix(path) => Some(path.with_file_name(SESSION_SOCKET)),
+            Target::Http(_) => None,
         }
     }
 

@@ -8,6 +8,7 @@ use crate::client::Client;
 use crate::descriptor::PayloadId;
 use crate::error::{Error, Result};
 use crate::read::{PayloadView, ReadOptions};
+use crate::session::Taken;
 
 impl Client {
     /// Leases and maps many payloads, a thousand a call: one result each, in order, and one that fails does not stop the
@@ -59,6 +60,38 @@ impl Client {
     /// # Errors
     /// As [`read_many`](Self::read_many).
     pub async fn read_many_with(&self, ids: &[PayloadId], options: ReadOptions) -> Result<Vec<Result<PayloadView>>> {
+        let at_hand = self.rpc().in_own_time(async { Ok(self.at_hand(ids, options).await) }).await?;
+        let rest: Vec<_> = ids.iter().zip(&at_hand).filter(|(_, view)| view.is_none()).map(|(id, _)| *id).collect();
+        let mut called = self.call_for(&rest, options).await?.into_iter();
+        let missing = || Err(Error::bad("fewer leases than payloads"));
+        let view = |at_hand: Option<PayloadView>| at_hand.map_or_else(|| called.next().unwrap_or_else(missing), Ok);
+        Ok(at_hand.into_iter().map(view).collect())
+    }
+
+    /// What the session gives: a view or nothing each.
+    async fn at_hand(&self, ids: &[PayloadId], options: ReadOptions) -> Vec<Option<PayloadView>> {
+        let mut views = Vec::with_capacity(ids.len());
+        let (mut unmapped, mut places) = (Vec::new(), Vec::new());
+        for id in ids {
+            views.push(match self.own_sessions().open_and_take(*id, &options).await {
+                Taken::View(fast) => Some(PayloadView::of_session(fast)),
+                Taken::Unmapped(lease) => {
+                    places.push(views.len());
+                    unmapped.push(lease);
+                    None
+                }
+                Taken::Ask => None,
+            });
+        }
+        for (at, opened) in places.into_iter().zip(self.own_sessions().open(unmapped).await) {
+            if let Some(place) = views.get_mut(at) {
+                *place = opened.map(PayloadView::of_session);
+            }
+        }
+        views
+    }
+
+    async fn call_for(&self, ids: &[PayloadId], options: ReadOptions) -> Result<Vec<Result<PayloadView>>> {
         let mut views = Vec::with_capacity(ids.len());
         for some in ids.chunks(BATCH_LIMIT) {
             let requests = some.iter().map(|id| options.request(*id)).collect();

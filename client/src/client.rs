@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::keeper::Keeper;
 use crate::read::{PayloadView, ReadOptions};
 use crate::rpc::Rpc;
+use crate::session::{DataPath, OwnSessions};
 use crate::write::{CreateOptions, PayloadMut};
 
 /// A connection to a daemon on this host. Cheap to clone; clones share it.
@@ -41,6 +42,7 @@ use crate::write::{CreateOptions, PayloadMut};
 pub struct Client {
     rpc: Rpc,
     keeper: Arc<Keeper>,
+    sessions: Arc<OwnSessions>,
 }
 
 impl Client {
@@ -63,9 +65,11 @@ impl Client {
     /// # Errors
     /// [`Error::BadAddress`], or [`Error::Unreachable`] when no daemon answers there.
     pub async fn connect(address: impl Into<Address>) -> Result<Self> {
-        let rpc = Rpc::connect(&address.into()).await?;
-        let keeper = Arc::new(Keeper::start(rpc.clone()));
-        Ok(Self { rpc, keeper })
+        let address = address.into();
+        let rpc = Rpc::connect(&address).await?;
+        let sessions = Arc::new(OwnSessions::new(address.session_socket(), Arc::clone(rpc.mark())));
+        let keeper = Arc::new(Keeper::start(rpc.clone(), Arc::downgrade(&sessions)));
+        Ok(Self { rpc, keeper, sessions })
     }
 
     /// Connects to this user's daemon: the first of [`Address::defaults`] where one answers.
@@ -137,7 +141,24 @@ impl Client {
     /// ```
     #[must_use]
     pub fn with_deadline(&self, deadline: Option<Duration>) -> Self {
-        Self { rpc: self.rpc.with_deadline(deadline), keeper: self.keeper.clone() }
+        Self { rpc: self.rpc.with_deadline(deadline), ..self.clone() }
+    }
+
+    /// Which way payloads are reached, and why not the fast one. The session starts when it is first of use; this starts
+    /// it too. A read may be a call all the same: of a payload that is not in RAM yet, say.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::Client::connect(daemon.socket()).await?;
+    /// println!("{}", client.path().await);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn path(&self) -> DataPath {
+        self.sessions.path().await
     }
 
     /// Allocates a payload of `len` bytes in RAM, to be filled and committed.
@@ -182,9 +203,7 @@ impl Client {
     /// As [`create`](Self::create); and [`Error::Place`] when what was allocated can't be opened from this process, or
     /// is in a tier that can't be mapped. It is given back then.
     pub async fn create_with(&self, len: u64, options: CreateOptions) -> Result<PayloadMut> {
-        let request = self.rpc.request(options.request(len));
-        let answer = self.rpc.outcome(self.rpc.catalog().allocate_payload(request)).await?;
-        PayloadMut::open(self.clone(), answer)
+        PayloadMut::allocate(self.clone(), options, len).await
     }
 
     /// Leases a committed payload and maps its bytes, wherever they are.
@@ -353,8 +372,17 @@ impl Client {
         self.keeper.flush().await;
     }
 
+    /// Whether this is the process that connected.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.rpc.is_ours()
+    }
+
     pub(crate) fn rpc(&self) -> &Rpc {
         &self.rpc
+    }
+
+    pub(crate) fn own_sessions(&self) -> &OwnSessions {
+        &self.sessions
     }
 
     pub(crate) fn keeper(&self) -> &Keeper {

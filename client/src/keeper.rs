@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use payload_manager_api::runtime::v1;
+use payload_manager_shm::ProcessMark;
 use payload_manager_types::{LeaseId, PayloadId};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -17,6 +18,7 @@ use tracing::{debug, warn};
 use crate::error::{Code, Error};
 use crate::lease::{Lease, Term};
 use crate::rpc::Rpc;
+use crate::session::OwnSessions;
 
 /// Chores that wait at most.
 const QUEUE: usize = 4096;
@@ -32,8 +34,8 @@ const RETRY: Duration = Duration::from_millis(100);
 pub(crate) enum Chore {
     /// Give this lease back.
     Release(LeaseId),
-    /// Delete what was allocated and never committed.
-    Abort(PayloadId),
+    /// Delete what was allocated and never committed, by the session if that allocated it.
+    Abort { id: PayloadId, by_session: bool },
     /// Answer when everything before this is done.
     Flush(oneshot::Sender<()>),
 }
@@ -43,6 +45,8 @@ pub(crate) enum Chore {
 pub(crate) struct Keeper {
     chores: mpsc::Sender<Chore>,
     due: Arc<Due>,
+    /// A child has no task, and must not wait for locks that nobody gives up.
+    mark: Arc<ProcessMark>,
 }
 
 /// Leases by the time of their renewal.
@@ -54,16 +58,24 @@ struct Due {
 
 impl Keeper {
     /// Starts the task on the current runtime.
-    pub(crate) fn start(rpc: Rpc) -> Self {
+    pub(crate) fn start(rpc: Rpc, sessions: Weak<OwnSessions>) -> Self {
         let (chores, queue) = mpsc::channel(QUEUE);
         let due = Arc::new(Due::default());
-        let rpc = rpc.with_deadline(Some(CALL));
-        tokio::spawn(Task { rpc, due: due.clone(), calls: JoinSet::new() }.run(queue));
-        Self { chores, due }
+        let (rpc, mark) = (rpc.with_deadline(Some(CALL)), Arc::clone(rpc.mark()));
+        tokio::spawn(Task { rpc, sessions, due: due.clone(), calls: JoinSet::new() }.run(queue));
+        Self { chores, due, mark }
+    }
+
+    /// Whether this is the process that its leases belong to.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.mark.is_ours()
     }
 
     /// Leaves a chore to the task; never waits.
     pub(crate) fn leave(&self, chore: Chore) {
+        if !self.mark.is_ours() {
+            return;
+        }
         if let Err(error) = self.chores.try_send(chore) {
             warn!(%error, "left to the daemon to clean up");
         }
@@ -76,12 +88,17 @@ impl Keeper {
 
     /// Keeps it no longer.
     pub(crate) fn forget(&self, lease: &Lease) {
-        self.due.leases.lock().remove(&(lease.due(), lease.id()));
+        if self.mark.is_ours() {
+            self.due.leases.lock().remove(&(lease.due(), lease.id()));
+        }
     }
 
     /// Returns when all that was left before is done, or was tried.
     pub(crate) async fn flush(&self) {
         let (done, wait) = oneshot::channel();
+        if !self.mark.is_ours() {
+            return;
+        }
         if self.chores.send(Chore::Flush(done)).await.is_ok() {
             // An error means that the task is gone, and its chores with it.
             let _ = wait.await;
@@ -118,6 +135,7 @@ impl Due {
 
 struct Task {
     rpc: Rpc,
+    sessions: Weak<OwnSessions>,
     due: Arc<Due>,
     calls: JoinSet<()>,
 }
@@ -147,7 +165,10 @@ impl Task {
     async fn start(&mut self, chore: Chore) {
         match chore {
             Chore::Release(lease) => drop(self.calls.spawn(release(self.rpc.clone(), lease))),
-            Chore::Abort(id) => drop(self.calls.spawn(abort(self.rpc.clone(), id))),
+            Chore::Abort { id, by_session } => {
+                let sessions = self.sessions.upgrade().filter(|_| by_session);
+                self.calls.spawn(abort(self.rpc.clone(), sessions, id));
+            }
             Chore::Flush(done) => {
                 self.settle().await;
                 // Whoever asked may have gone.
@@ -180,14 +201,21 @@ pub(crate) async fn try_release(rpc: &Rpc, lease: LeaseId) -> Result<(), Error> 
     rpc.outcome(rpc.data().release_lease(request)).await
 }
 
-async fn abort(rpc: Rpc, id: PayloadId) {
-    if let Err(error) = try_abort(&rpc, id).await {
+async fn abort(rpc: Rpc, sessions: Option<Arc<OwnSessions>>, id: PayloadId) {
+    if let Err(error) = give_up(&rpc, sessions.as_deref(), id).await {
         debug!(%id, %error, "an allocation could not be deleted and will be reclaimed");
     }
 }
 
 /// Deletes an allocation; that it is gone already is as good.
-pub(crate) async fn try_abort(rpc: &Rpc, id: PayloadId) -> Result<(), Error> {
+pub(crate) async fn give_up(rpc: &Rpc, sessions: Option<&OwnSessions>, id: PayloadId) -> Result<(), Error> {
+    if let Some(sessions) = sessions {
+        let by_session = async { sessions.abort(id).await.transpose() };
+        // Whatever the session says against it, the call decides.
+        if let Ok(Some(())) = rpc.in_own_time(by_session).await {
+            return Ok(());
+        }
+    }
     let request = rpc.request(v1::DeleteRequest { id: Some(id.into()), force: false });
     match rpc.outcome(rpc.catalog().delete(request)).await {
         Err(error) if error.code() == Some(Code::NotFound) => Ok(()),

@@ -137,6 +137,9 @@ impl Deref for Holder {
 
 impl Drop for Holder {
     fn drop(&mut self) {
+        if !self.keeper.is_ours() {
+            return;
+        }
         self.keeper.forget(&self.lease);
         if self.lease.end() {
             self.keeper.leave(Chore::Release(self.lease.id));

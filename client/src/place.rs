@@ -1,6 +1,6 @@
 //! Opens what a descriptor points at and maps it; the only file that knows what a location means.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 
 use payload_manager_shm::{ReadMap, WriteMap, object};
@@ -16,6 +16,12 @@ pub(crate) fn writable(descriptor: &Descriptor) -> Result<WriteMap> {
         Kind::File => OpenOptions::new().read(true).write(true).open(place.name),
     };
     file.and_then(|file| WriteMap::of_file(&file, place.offset, place.len)).map_err(|e| place.cannot(e))
+}
+
+/// Maps the bytes of a payload that its producer may fill, of which it was given a descriptor.
+pub(crate) fn passed(descriptor: &Descriptor, file: &File) -> Result<WriteMap> {
+    let place = Place::of(descriptor)?;
+    WriteMap::of_file(file, place.offset, place.len).map_err(|e| place.cannot(e))
 }
 
 /// Maps the bytes of a committed payload, which a lease keeps where they are.

@@ -17,6 +17,7 @@ use crate::keeper::{millis, try_release, try_renew};
 use crate::lease::{Holder, Lease, Term};
 use crate::place;
 use crate::rpc::Rpc;
+use crate::session::{Fast, Taken};
 
 /// What to do where no copy is fast enough.
 ///
@@ -78,16 +79,18 @@ impl ReadOptions {
 
 /// The bytes of a committed payload, in place: `&view[..]` is the memory that its producer wrote.
 ///
-/// A lease keeps them there, whatever tiering does. It is renewed in the background for as long as a view lives, on the
-/// runtime that the client was connected on. Clones share it; when the last one is dropped, it is given back in the
-/// background.
+/// A lease keeps them there, whatever tiering does. It is renewed in the background for as long as a view lives. Clones
+/// share it; when the last one is dropped, it is given back: by a store if it was taken in shared memory
+/// ([`Client::path`]), in the background otherwise. Views of one payload that live at the same time share its mapping
+/// where the session has it.
 ///
 /// **When the lease is over** ([`is_valid`](Self::is_valid) is false): because somebody deleted the payload by force,
-/// because the daemon was out of reach for longer than the lease, or because this process was stopped that long. From
-/// then on a delete is no longer refused, and the daemon no longer counts the memory. The bytes that this view has
-/// mapped stay what they were until it is dropped: they lie in an object or file of the payload's own, which is removed
-/// and not reused, so that what is mapped is neither changed nor unmapped. A new [`Client::read`] tells whether the
+/// because the daemon was out of reach for longer than the lease and does not know it any more, or because this process
+/// was stopped that long. From then on a delete is no longer refused. What holds for the bytes then is said where they
+/// are had: at [`deref`](#method.deref). They are never unmapped under a view. A new [`Client::read`] tells whether the
 /// payload is still there.
+///
+/// In a forked child a view of its parent's can be read, is not valid, and its drop does nothing.
 ///
 /// What no lease can stop: a producer that keeps its own descriptor of a `shared` payload can write to it, or truncate
 /// it, which kills readers with SIGBUS. Use [`Protection::Strict`](crate::Protection::Strict) where producers are not
@@ -113,7 +116,14 @@ impl ReadOptions {
 /// # }
 /// ```
 #[derive(Clone)]
-pub struct PayloadView(Arc<Held>);
+pub struct PayloadView(Grip);
+
+/// How the bytes are held: by a session's lease, or by one that was asked for.
+#[derive(Clone)]
+enum Grip {
+    Session(Arc<Fast>),
+    Called(Arc<Held>),
+}
 
 /// Dropped in this order: first unmapped, then given back.
 struct Held {
@@ -124,8 +134,32 @@ struct Held {
 }
 
 impl PayloadView {
+    /// Of what needs no call, if it is that.
+    #[inline]
+    pub(crate) fn at_hand(client: &Client, id: PayloadId, options: &ReadOptions) -> Option<Self> {
+        match client.own_sessions().take(id, options) {
+            Taken::View(fast) => Some(Self(Grip::Session(fast))),
+            // The lease is given back by its drop.
+            Taken::Unmapped(_) | Taken::Ask => None,
+        }
+    }
+
+    pub(crate) fn of_session(fast: Arc<Fast>) -> Self {
+        Self(Grip::Session(fast))
+    }
+
     pub(crate) async fn acquire(client: &Client, id: PayloadId, options: ReadOptions) -> Result<Self> {
         let rpc = client.rpc();
+        let by_session = async {
+            Ok(match client.own_sessions().open_and_take(id, &options).await {
+                Taken::View(fast) => Some(fast),
+                Taken::Unmapped(unmapped) => client.own_sessions().open(vec![unmapped]).await.pop().flatten(),
+                Taken::Ask => None,
+            })
+        };
+        if let Some(fast) = rpc.in_own_time(by_session).await? {
+            return Ok(Self::of_session(fast));
+        }
         let request = rpc.request(options.request(id));
         let answer = rpc.outcome(rpc.data().acquire_read_lease(request)).await?;
         Self::open(client, answer, options)
@@ -136,7 +170,7 @@ impl PayloadView {
         let lease = Holder::new(lease(&answer, options)?, client.keeper().clone());
         let descriptor = descriptor(answer.payload_descriptor)?;
         let map = place::readable(&descriptor)?;
-        Ok(Self(Arc::new(Held { map, descriptor, lease, rpc: client.rpc().clone() })))
+        Ok(Self(Grip::Called(Arc::new(Held { map, descriptor, lease, rpc: client.rpc().clone() }))))
     }
 
     /// The payload as it was when it was leased; its bytes are at that location.
@@ -155,7 +189,10 @@ impl PayloadView {
     /// ```
     #[must_use]
     pub fn descriptor(&self) -> &Descriptor {
-        &self.0.descriptor
+        match &self.0 {
+            Grip::Session(fast) => fast.descriptor(),
+            Grip::Called(held) => &held.descriptor,
+        }
     }
 
     /// Whether the lease still holds, as far as this process knows: no call is made.
@@ -174,7 +211,10 @@ impl PayloadView {
     /// ```
     #[must_use]
     pub fn is_valid(&self) -> bool {
-        self.0.lease.is_valid()
+        match &self.0 {
+            Grip::Session(fast) => fast.is_valid(),
+            Grip::Called(held) => held.rpc.is_ours() && held.lease.is_valid(),
+        }
     }
 
     /// How long the lease holds from now, unless it is renewed; zero when it is over.
@@ -193,7 +233,11 @@ impl PayloadView {
     /// ```
     #[must_use]
     pub fn time_left(&self) -> Duration {
-        self.0.lease.left()
+        match &self.0 {
+            Grip::Session(fast) => fast.left(),
+            Grip::Called(held) if held.rpc.is_ours() => held.lease.left(),
+            Grip::Called(_) => Duration::ZERO,
+        }
     }
 
     /// Renews the lease now. It is renewed by itself anyway; this is for those who are about to be busy, or want to know
@@ -215,7 +259,10 @@ impl PayloadView {
     /// # Errors
     /// [`Reason::LeaseOver`](crate::Reason::LeaseOver) when it is over, which then stays so.
     pub async fn renew(&self) -> Result<()> {
-        try_renew(&self.0.rpc, &self.0.lease).await
+        match &self.0 {
+            Grip::Session(fast) => fast.renew(),
+            Grip::Called(held) => try_renew(&held.rpc, &held.lease).await,
+        }
     }
 
     /// Gives this view up. If it was the last of its clones, returns when the daemon has the lease back; dropping it
@@ -238,7 +285,11 @@ impl PayloadView {
     /// # Errors
     /// The daemon could not be told; the lease runs out then.
     pub async fn release(self) -> Result<()> {
-        let Some(Held { map, lease, rpc, .. }) = Arc::into_inner(self.0) else {
+        let Grip::Called(held) = self.0 else {
+            // A store, which the daemon sees when it looks.
+            return Ok(());
+        };
+        let Some(Held { map, lease, rpc, .. }) = Arc::into_inner(held) else {
             return Ok(());
         };
         drop(map);
@@ -260,8 +311,21 @@ fn lease(answer: &v1::AcquireReadLeaseResponse, options: ReadOptions) -> Result<
 impl Deref for PayloadView {
     type Target = [u8];
 
+    /// The bytes of the payload, which do not change while the lease holds ([`is_valid`](PayloadView::is_valid)).
+    ///
+    /// **After that**, for a lease of the session ([`Client::path`]): the claim is over, the payload can be deleted, and
+    /// the bytes stay as they are all the same until this view is dropped or this process ends, because the daemon uses
+    /// their memory again only then. One exception: a uid that pins more than its quota has its session closed, and then
+    /// its blocks go at their deadlines. Memory that goes at a deadline can get the bytes of another payload.
+    ///
+    /// For a lease that was taken by a call: the memory goes at the deadline. It is an object or a file of the payload's
+    /// own, which is removed and not used again, so that what is mapped stays as it is.
+    #[inline]
     fn deref(&self) -> &[u8] {
-        &self.0.map
+        match &self.0 {
+            Grip::Session(fast) => fast.bytes(),
+            Grip::Called(held) => &held.map,
+        }
     }
 }
 

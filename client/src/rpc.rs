@@ -1,6 +1,7 @@
 //! The connection: one channel, the four services on it, and how a call's outcome becomes ours. No meaning here.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
@@ -10,6 +11,7 @@ use payload_manager_api::services::v1::{
     payload_data_service_client::PayloadDataServiceClient as Data,
     payload_stream_service_client::PayloadStreamServiceClient as Streams,
 };
+use payload_manager_shm::ProcessMark;
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
@@ -24,8 +26,10 @@ const CONNECT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(crate) struct Rpc {
     channel: Channel,
-    address: std::sync::Arc<str>,
+    address: Arc<str>,
     deadline: Option<Duration>,
+    /// Of the process whose connection it is: a forked child has neither the connection nor the runtime.
+    mark: Arc<ProcessMark>,
 }
 
 impl Rpc {
@@ -33,7 +37,17 @@ impl Rpc {
         let target = address.target()?;
         let name = target.to_string();
         let channel = open(target).await.map_err(|e| Error::unreachable(&name, &e))?;
-        Ok(Self { channel, address: name.into(), deadline: None })
+        let mark = ProcessMark::new().map_err(|e| Error::unreachable(&name, &e))?;
+        Ok(Self { channel, address: name.into(), deadline: None, mark: Arc::new(mark) })
+    }
+
+    pub(crate) fn mark(&self) -> &Arc<ProcessMark> {
+        &self.mark
+    }
+
+    /// Whether this is the process that connected.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.mark.is_ours()
     }
 
     pub(crate) fn address(&self) -> &str {
@@ -71,14 +85,27 @@ impl Rpc {
 
     /// Awaits a call; its answer, or why there is none.
     pub(crate) async fn outcome<A>(&self, call: impl Future<Output = Result<Response<A>, Status>>) -> Result<A> {
+        if !self.is_ours() {
+            return Err(Error::forked(&self.address));
+        }
         call.await.map(Response::into_inner).map_err(|status| self.error(&status))
     }
 
     /// Awaits the beginning of what then goes on for as long as it takes, so that the daemon must not know the deadline.
     pub(crate) async fn in_time<A>(&self, begun: impl Future<Output = Result<A>>) -> Result<A> {
         match self.deadline {
+            _ if !self.is_ours() => Err(Error::forked(&self.address)),
             Some(deadline) => tokio::time::timeout(deadline, begun).await.unwrap_or_else(|_| Err(Error::deadline())),
             None => begun.await,
+        }
+    }
+
+    /// Bounded by the deadline, and not by whose process it is: for what has nothing to do with the connection.
+    pub(crate) async fn in_own_time<A>(&self, work: impl Future<Output = Result<A>>) -> Result<A> {
+        // A child that was forked from a runtime has none, nor a need for one.
+        match self.deadline.filter(|_| tokio::runtime::Handle::try_current().is_ok()) {
+            Some(deadline) => tokio::time::timeout(deadline, work).await.unwrap_or_else(|_| Err(Error::deadline())),
+            None => work.await,
         }
     }
 

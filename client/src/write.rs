@@ -12,8 +12,9 @@ use payload_manager_shm::WriteMap;
 use crate::client::Client;
 use crate::descriptor::{Descriptor, EvictionPolicy, PayloadId, Protection, Tier, descriptor};
 use crate::error::{Error, Reason, Result};
-use crate::keeper::{Chore, millis, try_abort};
+use crate::keeper::{Chore, give_up, millis};
 use crate::place;
+use crate::session::Made;
 
 /// How long a commit is tried again while the daemon is out of reach, and how often.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(5);
@@ -114,15 +115,35 @@ pub struct PayloadMut {
     client: Client,
     /// Whether dropping it deletes the payload.
     ours: bool,
+    /// Whether the session allocated it.
+    by_session: bool,
 }
 
 impl PayloadMut {
-    pub(crate) fn open(client: Client, wire: v1::AllocatePayloadResponse) -> Result<Self> {
-        let descriptor = descriptor(wire.payload_descriptor)?;
-        // From here on, dropping it deletes what was allocated.
-        let mut payload = Self { map: None, descriptor, client, ours: true };
+    pub(crate) async fn allocate(client: Client, options: CreateOptions, len: u64) -> Result<Self> {
+        let request = options.request(len);
+        if request.preferred_tier == core::Tier::Ram as i32 {
+            let by_session = async { client.own_sessions().allocate(request.clone()).await.transpose() };
+            if let Some(made) = client.rpc().in_own_time(by_session).await? {
+                return Self::of_session(client, made);
+            }
+        }
+        let request = client.rpc().request(request);
+        let answer = client.rpc().outcome(client.rpc().catalog().allocate_payload(request)).await?;
+        let mut payload = Self::empty(client, answer.payload_descriptor, false)?;
         payload.map = Some(place::writable(&payload.descriptor)?);
         Ok(payload)
+    }
+
+    fn of_session(client: Client, made: Made) -> Result<Self> {
+        let mut payload = Self::empty(client, Some(made.descriptor), true)?;
+        payload.map = Some(place::passed(&payload.descriptor, &made.file)?);
+        Ok(payload)
+    }
+
+    /// From here on, dropping it deletes what was allocated.
+    fn empty(client: Client, wire: Option<core::PayloadDescriptor>, by_session: bool) -> Result<Self> {
+        Ok(Self { map: None, descriptor: descriptor(wire)?, client, ours: true, by_session })
     }
 
     /// The payload's name; known before it is committed, and of no use to others until then.
@@ -189,8 +210,17 @@ impl PayloadMut {
         // Sealed memory can't be sealed while it is mapped, and nobody writes to what is being published.
         self.map = None;
         let patience = Instant::now() + COMMIT_PATIENCE;
-        let mut answer = self.try_commit().await;
         let mut again = false;
+        if self.by_session {
+            let id = self.id();
+            let by_session = async { self.client.own_sessions().commit(id).await.transpose() };
+            if let Some(committed) = self.client.rpc().in_own_time(by_session).await? {
+                self.ours = false;
+                return Ok(committed);
+            }
+            again = true;
+        }
+        let mut answer = self.try_commit().await;
         while matches!(answer, Err(Error::Unreachable { .. })) && Instant::now() < patience {
             again = true;
             tokio::time::sleep(COMMIT_RETRY).await;
@@ -234,7 +264,8 @@ impl PayloadMut {
     /// The daemon could not be asked; it reclaims the payload by itself then, after its allocation timeout.
     pub async fn abort(mut self) -> Result<()> {
         self.map = None;
-        try_abort(self.client.rpc(), self.id()).await?;
+        let sessions = Some(self.client.own_sessions()).filter(|_| self.by_session);
+        give_up(self.client.rpc(), sessions, self.id()).await?;
         self.ours = false;
         Ok(())
     }
@@ -276,8 +307,8 @@ impl Drop for PayloadMut {
     fn drop(&mut self) {
         // Unmapped first, so that the memory is free once it is deleted.
         self.map = None;
-        if self.ours {
-            self.client.keeper().leave(Chore::Abort(self.descriptor.id));
+        if self.ours && self.client.rpc().is_ours() {
+            self.client.keeper().leave(Chore::Abort { id: self.descriptor.id, by_session: self.by_session });
         }
     }
 }

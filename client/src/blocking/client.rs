@@ -98,6 +98,22 @@ impl Client {
         self.client.address()
     }
 
+    /// Which way payloads are reached, and why not the fast one.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::blocking::Client::connect(daemon.socket())?;
+    /// println!("{}", client.path());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn path(&self) -> crate::DataPath {
+        self.wait(self.client.path())
+    }
+
     /// The same connection, with every call bounded to so long; `None` is no bound, as at first.
     ///
     /// ```
@@ -196,7 +212,10 @@ impl Client {
     /// # Errors
     /// As [`the async one`](crate::Client::read_with).
     pub fn read_with(&self, id: PayloadId, options: ReadOptions) -> Result<PayloadView> {
-        let view = self.wait(self.client.read_with(id, options))?;
+        let view = match crate::PayloadView::at_hand(&self.client, id, &options) {
+            Some(view) => view,
+            None => self.wait(self.client.read_with(id, options))?,
+        };
         Ok(PayloadView { view, connection: self.connection.clone() })
     }
 

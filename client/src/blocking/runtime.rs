@@ -53,6 +53,11 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        if !self.client.is_ours() {
+            // The thread is the parent's: there is none here to tell anything, or to wait for.
+            std::mem::forget((self.stop.take(), self.thread.take()));
+            return;
+        }
         if let Some(stop) = self.stop.take() {
             // A thread that is gone needs no telling.
             let _ = stop.send(self.client.clone());

@@ -45,6 +45,23 @@ impl Error {
         }))
     }
 
+    /// A lease of a session is over, as its slot says.
+    pub(crate) fn lease_over() -> Self {
+        Self::Refused(Box::new(Refusal {
+            code: Code::NotFound,
+            reason: Reason::LeaseOver.as_str().to_owned(),
+            message: "the lease is over: it ran out or was taken away, or its session is over; read again".to_owned(),
+            facts: Default::default(),
+            retryable: Reason::LeaseOver.retryable(),
+        }))
+    }
+
+    /// This process is a child of the one that connected.
+    pub(crate) fn forked(address: &str) -> Self {
+        let why = "this process is a child of the one that connected; connect a client of its own";
+        Self::Unreachable { address: address.to_owned(), why: why.to_owned() }
+    }
+
     /// There is a stream of that name, but it is another one.
     pub(crate) fn made_again(stream: &payload_manager_types::StreamName) -> Self {
         Self::Refused(Box::new(Refusal {

@@ -1,0 +1,76 @@
+//! Payloads without a round trip: leases in shared memory, descriptors over the session socket.
+//!
+//! ```text
+//!  Client ── OwnSessions ── Home (one a process) ── Shared ──── its thread: reads answers, comes back, renews
+//!                                                  │
+//!                              seats: LeaseTable ──┴── wire: requests under way
+//!  PayloadView ── Fast ── Lease ── Core (the session) ── views (mapped blocks), pace (renewals)
+//! ```
+//!
+//! A lease is taken, given back and prolonged by loads and stores alone (promise no-round-trip); the thread is asked for
+//! nothing then. Whatever is unusual is left to gRPC: nothing here is the last word on whether a payload exists.
+//!
+//! Who keeps whom: views and tables keep the [`Core`](life::Core), that keeps the [`Tie`](home::Tie), and when the last
+//! tie is gone the thread says goodbye and ends. So a session outlives its client for as long as a view lives.
+
+mod bell;
+mod hello;
+mod home;
+mod life;
+mod pace;
+mod path;
+mod take;
+mod thread;
+mod verbs;
+mod views;
+mod wire;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use payload_manager_shm::ProcessMark;
+
+use self::home::Home;
+pub use self::path::DataPath;
+pub(crate) use self::take::{Fast, Taken};
+pub(crate) use self::verbs::Made;
+
+/// The sessions of a client: one a process, started when first needed.
+#[derive(Debug)]
+pub(crate) struct OwnSessions {
+    first: Home,
+}
+
+impl OwnSessions {
+    /// Of a client whose daemon listens for sessions at `socket`; `None` where it can't be on this host's file system.
+    pub(crate) fn new(socket: Option<PathBuf>, mark: Arc<ProcessMark>) -> Self {
+        Self { first: Home::new(socket, mark) }
+    }
+
+    /// What is this process's own: a forked child has a session of its own.
+    #[inline]
+    fn home(&self) -> Option<&Home> {
+        let mut home = &self.first;
+        while !home.is_ours() {
+            home = home.child()?;
+        }
+        Some(home)
+    }
+
+    /// Which way payloads are reached; starts the session if nothing did yet.
+    pub(crate) async fn path(&self) -> DataPath {
+        match self.home() {
+            Some(home) => home.path().await,
+            None => DataPath::Calls { why: "there is no memory for a session of this process".to_owned() },
+        }
+    }
+}
+
+impl Drop for OwnSessions {
+    fn drop(&mut self) {
+        // A child that never used it has nothing to leave; what it inherited is its parent's.
+        if let Some(home) = self.first.last_own() {
+            home.leave();
+        }
+    }
+}

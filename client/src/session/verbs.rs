@@ -1,0 +1,142 @@
+//! What is asked on the session socket. `None` everywhere is "ask by gRPC".
+
+use std::fs::File;
+use std::sync::Arc;
+
+use payload_manager_api::core::v1 as core;
+use payload_manager_api::runtime::v1;
+use payload_manager_api::session::v1::request::Verb;
+use payload_manager_api::session::v1::response::Outcome;
+use payload_manager_api::session::v1::{
+    Abort, Allocate, AllocateResult, Commit, ItemResult, Open, Place, allocate_result, open_result,
+};
+use payload_manager_shm::ReadMap;
+use payload_manager_shm::fdpass::MOST_DESCRIPTORS;
+
+use super::OwnSessions;
+use super::take::{Fast, Unmapped};
+use super::views::Block;
+use super::wire::{Answer, Wire};
+use crate::descriptor::{Descriptor, PayloadId, descriptor};
+use crate::error::{Code, Error, Result};
+
+/// What was allocated: where, and open for writing.
+#[derive(Debug)]
+pub(crate) struct Made {
+    pub(crate) descriptor: core::PayloadDescriptor,
+    pub(crate) file: File,
+}
+
+impl OwnSessions {
+    async fn call(&self, verb: Verb) -> Option<Answer> {
+        let wire: Arc<Wire> = self.home()?.wire()?;
+        wire.call(verb).await
+    }
+
+    /// Opens and maps what is leased: a view each, in their order.
+    pub(crate) async fn open(&self, leases: Vec<Unmapped>) -> Vec<Option<Arc<Fast>>> {
+        let mut views = Vec::with_capacity(leases.len());
+        let mut leases = leases.into_iter();
+        while leases.len() > 0 {
+            let some: Vec<_> = leases.by_ref().take(MOST_DESCRIPTORS).collect();
+            let ids = some.iter().map(|unmapped| unmapped.lease.face().id.into()).collect();
+            let places = match self.call(Verb::Open(Open { ids })).await {
+                Some(Answer { outcome: Outcome::Opened(opened), descriptors }) => places(opened.results, descriptors),
+                _ => Vec::new(),
+            };
+            let places = places.into_iter().chain(std::iter::repeat_with(|| None));
+            views.extend(some.into_iter().zip(places).map(|(unmapped, place)| unmapped.map(place?)));
+        }
+        views
+    }
+
+    /// Allocates in RAM. The answer's errors are errors; that the daemon can't do it this way is not.
+    pub(crate) async fn allocate(&self, request: v1::AllocatePayloadRequest) -> Option<Result<Made>> {
+        let home = self.home()?;
+        home.open().await;
+        let Answer { outcome, descriptors } = self.call(Verb::Allocate(Allocate { requests: vec![request] })).await?;
+        let result = match outcome {
+            Outcome::Allocated(allocated) => allocated.results.into_iter().next()?.outcome?,
+            Outcome::Error(status) => allocate_result::Outcome::Error(status),
+            _ => return None,
+        };
+        match result {
+            allocate_result::Outcome::PayloadDescriptor(descriptor) => {
+                let file = descriptors.into_iter().next()?.into();
+                Some(Ok(Made { descriptor, file }))
+            }
+            allocate_result::Outcome::Error(status) => refused(&status),
+        }
+    }
+
+    /// Commits what this session allocated.
+    pub(crate) async fn commit(&self, id: PayloadId) -> Option<Result<Descriptor>> {
+        let answer = self.call(Verb::Commit(Commit { ids: vec![id.into()] })).await?;
+        match done(answer)? {
+            ItemResult { error: Some(status), .. } => refused(&status),
+            ItemResult { payload_descriptor: committed @ Some(_), .. } => Some(descriptor(committed)),
+            ItemResult { .. } => None,
+        }
+    }
+
+    /// Gives up what this session allocated. That it is gone already is as good.
+    pub(crate) async fn abort(&self, id: PayloadId) -> Option<Result<()>> {
+        let answer = self.call(Verb::Abort(Abort { ids: vec![id.into()] })).await?;
+        match done(answer)?.error {
+            Some(status) if status.code == Code::NotFound as i32 => Some(Ok(())),
+            Some(status) => refused(&status),
+            None => Some(Ok(())),
+        }
+    }
+}
+
+/// The one result of an answer about one payload.
+fn done(answer: Answer) -> Option<ItemResult> {
+    match answer.outcome {
+        Outcome::Done(done) => done.results.into_iter().next(),
+        Outcome::Error(error) => Some(ItemResult { error: Some(error), payload_descriptor: None }),
+        _ => None,
+    }
+}
+
+fn refused<T>(status: &core::CallStatus) -> Option<Result<T>> {
+    let error = Error::of_item(status);
+    (error.code() != Some(Code::Unimplemented)).then_some(Err(error))
+}
+
+/// What was allocated, if it was.
+pub(super) fn allocated_id(result: AllocateResult) -> Option<core::PayloadId> {
+    match result.outcome? {
+        allocate_result::Outcome::PayloadDescriptor(descriptor) => descriptor.payload_id,
+        allocate_result::Outcome::Error(_) => None,
+    }
+}
+
+/// What was opened, each with its descriptor.
+fn places(
+    results: Vec<payload_manager_api::session::v1::OpenResult>,
+    descriptors: Vec<std::os::fd::OwnedFd>,
+) -> Vec<Option<(Place, File)>> {
+    let mut files = descriptors.into_iter().map(File::from);
+    let of = |result: payload_manager_api::session::v1::OpenResult| match result.outcome? {
+        open_result::Outcome::Place(place) => Some((place, files.next()?)),
+        open_result::Outcome::Error(_) => None,
+    };
+    results.into_iter().map(of).collect()
+}
+
+impl Unmapped {
+    /// Maps what the daemon opened, if that is what is leased.
+    fn map(self, (place, file): (Place, File)) -> Option<Arc<Fast>> {
+        let (name, face) = (self.lease.block(), self.lease.face());
+        let told = descriptor(place.payload_descriptor).ok()?;
+        let same = place.generation == u32::from(name.generation) && place.length_bytes == face.length;
+        if !same || told.id != face.id || told.tier != face.tier {
+            return None;
+        }
+        let map = ReadMap::of_file(&file, place.offset_bytes, usize::try_from(face.length).ok()?).ok()?;
+        let core = self.lease.kept();
+        let block = core.views.share(Block { map, descriptor: told, name, core: Arc::downgrade(core) });
+        Some(self.over(block))
+    }
+}
