@@ -11,8 +11,8 @@ use std::time::Duration;
 use futures_util::TryStreamExt as _;
 use payload_manager::testing::Daemon;
 use payload_manager_client::{
-    Client, Code, CreateOptions, Error, ListOptions, PayloadId, PayloadMut, PayloadState, PayloadView, Promotion,
-    ReadOptions, Reason, SpillOptions, Start, StreamName, Subscription, Tier,
+    Client, Code, CreateOptions, DataPath, Error, ListOptions, PayloadId, PayloadMut, PayloadState, PayloadView,
+    Promotion, ReadOptions, Reason, SpillOptions, Start, StreamName, Subscription, Tier,
 };
 
 async fn daemon(settings: &'static [(&'static str, &'static str)]) -> (Daemon, Client) {
@@ -197,6 +197,7 @@ async fn loopback_works_as_the_socket_does() {
     let settings: &'static [(&str, &str)] = Box::leak(Box::new([("listen", listen)]));
     let (_daemon, over_socket) = daemon(settings).await;
     let client = Client::connect(format!("http://{listen}")).await.unwrap();
+    assert!(matches!(client.path().await, DataPath::Calls { why } if why.contains("file system")));
     let id = put(&client, 10, Tier::Ram).await;
     assert_eq!(&*over_socket.read(id).await.unwrap(), &[7; 10]);
 }

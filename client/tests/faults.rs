@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their attribute only, and misses their helpers")]
 
 mod support {
+    #[allow(dead_code, reason = "the other test program uses the rest")]
     pub(crate) mod fake;
     mod fake_services;
 }

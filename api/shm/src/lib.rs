@@ -11,7 +11,7 @@
 //!
 //! Not here: what the states mean, who may do what, budgets. Those are rules, and rules live in the core.
 //!
-//! Unsafe code of the project lives in this crate alone, and in it in `map`, `view`, `layout`, `guard`, `segment` and `fdpass` alone. Memory that
+//! Unsafe code of the project lives in this crate alone, and in it in `map`, `view`, `layout`, `guard`, `segment` and `fdpass` alone (and in `forked`, for tests). Memory that
 //! another process can write is reached through atomics, read once into a local, validated, then used.
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
@@ -32,6 +32,8 @@ mod directory;
 mod error;
 #[cfg(not(loom))]
 pub mod fdpass;
+#[cfg(all(not(loom), feature = "testing"))]
+pub mod forked;
 #[cfg(all(not(loom), target_endian = "little"))]
 #[cfg(test)]
 mod golden;

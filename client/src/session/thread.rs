@@ -2,7 +2,7 @@
 //!
 //! It ends when the daemon has no session to give at the first asking, or when nobody needs it any more.
 
-use std::io::{self, PipeReader};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use payload_manager_shm::DirectoryReader;
-use payload_manager_shm::fdpass::{FrameError, MOST_BYTES};
+use payload_manager_shm::fdpass::{FrameError, MOST_BYTES, SeqPacket};
 use tracing::{debug, warn};
 
 use super::bell::Bell;
@@ -44,7 +44,7 @@ struct Thread {
     shared: Arc<Shared>,
     tie: Weak<Tie>,
     bell: Arc<Bell>,
-    alarm: PipeReader,
+    alarm: SeqPacket,
     room: Vec<u8>,
     session: Option<Session>,
 }
@@ -116,7 +116,7 @@ impl Thread {
     fn again(&mut self) -> Result<Option<Arc<Wire>>, NoSession> {
         if let Some(session) = &self.session {
             match hello::attach(self.socket()?, session.id, &session.secret) {
-                Ok(welcomed) if welcomed.pages()? == session.pages => return Ok(Some(self.connected(welcomed))),
+                Ok(welcomed) if welcomed.pages()? == session.pages => return Ok(Some(self.attached(welcomed))),
                 Ok(welcomed) => Wire::new(welcomed.socket).bye(),
                 Err(NoSession::Refused(error)) if !error.is_retryable() => {
                     warn!(%error, "the daemon does not know the session any more; starting another");
@@ -153,7 +153,10 @@ impl Thread {
         Ok(wire)
     }
 
-    fn connected(&self, welcomed: Welcomed) -> Arc<Wire> {
+    fn attached(&mut self, welcomed: Welcomed) -> Arc<Wire> {
+        if let Some(session) = &mut self.session {
+            (session.id, session.secret) = (welcomed.welcome.session_id, welcomed.welcome.secret);
+        }
         let wire = Arc::new(Wire::new(welcomed.socket));
         self.shared.connect(Some(&wire));
         wire

@@ -90,6 +90,12 @@ impl Fake {
         Self { folder, script, changed, orders, thread: Some(thread) }
     }
 
+    /// What a session server beside it goes by: payloads, and a name that is nobody else's.
+    pub(crate) fn shared(&self) -> (Arc<Mutex<Script>>, String) {
+        let name = self.folder.path().file_name().unwrap().to_str().unwrap().replace('.', "");
+        (Arc::clone(&self.script), name)
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join("control.sock")
     }
@@ -255,11 +261,11 @@ fn millis(time: Duration) -> u64 {
     time.as_millis().try_into().unwrap()
 }
 
-fn length(name: &str) -> u64 {
+pub(crate) fn length(name: &str) -> u64 {
     object::open_read_only(name).and_then(|file| file.metadata()).map(|facts| facts.len()).unwrap_or_default()
 }
 
-fn descriptor(id: &[u8], name: &str, committed: bool) -> core::PayloadDescriptor {
+pub(crate) fn descriptor(id: &[u8], name: &str, committed: bool) -> core::PayloadDescriptor {
     let length_bytes = length(name);
     let state = if committed { core::PayloadState::Active } else { core::PayloadState::Allocated };
     core::PayloadDescriptor {
