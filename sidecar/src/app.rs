@@ -24,6 +24,7 @@ use crate::failpoint;
 use crate::grpc::serve::{ListenError, Listeners};
 use crate::instance::{self, InstanceError};
 use crate::pages::{self, PagesError, Sizes};
+use crate::session::SessionSocket;
 use crate::shutdown::{Drained, Tasks};
 
 /// Why the daemon does not start.
@@ -78,6 +79,7 @@ pub struct App {
     engine: Engine,
     catalog: Arc<Catalog>,
     socket: PathBuf,
+    session_socket: PathBuf,
     tcp: Option<SocketAddr>,
     grace: Duration,
     /// Held for life; last, so that they are given back when everything else is gone.
@@ -116,10 +118,13 @@ impl App {
             allocation_timeout_ms: millis(config.allocation_timeout),
         })?;
         let listeners = Listeners::bind(&config.runtime_dir.path, config.listen).await?;
+        let sessions = SessionSocket::bind(&config.runtime_dir.path)?;
+        let session_socket = sessions.path().to_owned();
         let (socket, tcp) = (listeners.socket().to_owned(), listeners.tcp());
         engine.start(recovered.free);
+        sessions.serve(&engine, config.peers.clone(), config.sessions_per_uid)?;
         listeners.serve(&engine, config.peers.clone()).await?;
-        Ok(Self { engine, catalog, socket, tcp, grace: config.shutdown_grace, _locks: locks })
+        Ok(Self { engine, catalog, socket, session_socket, tcp, grace: config.shutdown_grace, _locks: locks })
     }
 
     /// Where gRPC is served.
@@ -148,8 +153,10 @@ impl App {
             drained = self.engine.tasks().drain(LAST_GRACE).await;
         }
         // A start or a wipe may come at once: a socket without a daemon would mislead clients.
-        if let Err(error) = std::fs::remove_file(&self.socket) {
-            tracing::debug!(%error, "the socket was gone already");
+        for socket in [&self.socket, &self.session_socket] {
+            if let Err(error) = std::fs::remove_file(socket) {
+                tracing::debug!(%error, "the socket was gone already");
+            }
         }
         let catalog = Arc::clone(&self.catalog);
         drop(self.engine);

@@ -16,6 +16,7 @@ pub mod instance;
 mod log;
 pub mod pages;
 pub mod run;
+mod session;
 pub mod shutdown;
 pub mod testing;
 pub mod wipe;

@@ -1,6 +1,6 @@
 //! The shared pages of an instance: opened as the last daemon left them, or made anew.
 
-use payload_manager_shm::{Directory, Identity, OpenError, Records, RpcLeases, object};
+use payload_manager_shm::{Directory, Identity, OpenError, Records, RpcLeases, SessionPages, object};
 use payload_manager_tiers::{RamTier, TierStore};
 use payload_manager_types::{InstanceId, LeaseDeadline};
 
@@ -55,7 +55,13 @@ pub fn open(prefix: &str, instance: InstanceId, sizes: Sizes, now_ms: u64) -> Re
     };
     let latest = LeaseDeadline(now_ms + sizes.lease_max_ms);
     let leases = RpcLeases::open(&base, &identity, directory.epoch_ms(), sizes.max_leases, now_ms, latest)?;
-    Ok((SharedPages::new(directory, records, leases), lost))
+    let (epoch, entries) = (directory.epoch_ms(), directory.max_entries());
+    let (sessions, aside) = SessionPages::open(&base, &identity, epoch, entries, now_ms, latest)?;
+    for page in aside {
+        tracing::error!(object = page.name, why = %page.why, "a session's lease page is not to be trusted: its leases are lost. Remove the object once it has been looked at");
+    }
+    let for_clients = object::open_read_only(&directory_name)?;
+    Ok((SharedPages::new(directory, records, leases, sessions, for_clients, sizes.lease_max_ms), lost))
 }
 
 /// A block keeps its record until its last lease is gone: so there are more than there can be payloads.

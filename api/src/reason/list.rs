@@ -86,6 +86,8 @@ reasons! {
     ResumeTokenTooOld = "RESUME_TOKEN_TOO_OLD",
 
     // NOT_FOUND.
+    /// There is no such session to be taken up: it has ended, or is in use.
+    SessionNotFound = "SESSION_NOT_FOUND",
     /// No such payload, or it is deleted or expired.
     PayloadNotFound = "PAYLOAD_NOT_FOUND",
     /// No such stream, or it is deleted.
@@ -104,6 +106,8 @@ reasons! {
     NotCommitted = "NOT_COMMITTED",
     /// The daemon has no such tier.
     TierNotConfigured = "TIER_NOT_CONFIGURED",
+    /// Client and daemon share no layout of the shared pages.
+    LayoutNotShared = "LAYOUT_NOT_SHARED",
     /// No copy is fast enough, and the call was not to wait; one is being made.
     MinTierNotMet = "MIN_TIER_NOT_MET" retry,
     /// A spill to a tier faster than where it is.
@@ -134,6 +138,8 @@ reasons! {
     Leased = "LEASED" retry,
 
     // RESOURCE_EXHAUSTED.
+    /// The user has as many sessions as it may have.
+    SessionLimit = "SESSION_LIMIT" retry,
     /// The tier is full and nothing may be evicted.
     TierFull = "TIER_FULL" retry,
     /// As many payloads as the daemon is made for.
@@ -164,6 +170,9 @@ reasons! {
     // PERMISSION_DENIED.
     /// The peer's uid or gid is not allowed on this socket.
     PeerNotAllowed = "PEER_NOT_ALLOWED",
+
+    /// Not the session's secret, or not its user.
+    SessionSecret = "SESSION_SECRET",
 
     // UNIMPLEMENTED.
     /// This daemon does not know the call.

@@ -130,6 +130,8 @@ pub struct LeaseSlot {
     pub deadline: LeaseDeadline,
     /// Whether it was ended before its time and only keeps its bytes.
     pub revoked: bool,
+    /// The session it was taken in; 0: by a call.
+    pub session: u64,
 }
 
 /// The shared pages.
@@ -212,4 +214,10 @@ pub trait Board {
 
     /// Leases with a live claim.
     fn lease_count(&self) -> u64;
+
+    /// Hands the entries that were read without a word since the last time to `read`. A board whose readers all ask has
+    /// none.
+    fn collect_reads(&mut self, read: &mut dyn FnMut(EntryIndex)) {
+        let _ = read;
+    }
 }

@@ -110,7 +110,7 @@ const fn time(from: Duration, to: Duration) -> Kind {
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Every key, in the order of the help and of `payload-manager config`.
-pub static KEYS: [Key; 24] = [
+pub static KEYS: [Key; 25] = [
     key(
         FOLDERS,
         "runtime-dir",
@@ -196,6 +196,13 @@ pub static KEYS: [Key; 24] = [
         Kind::Groups,
         Fallback::Derived("the daemon's own group"),
         "Groups, by name or number, whose members may connect",
+    ),
+    key(
+        ACCESS,
+        "sessions-per-uid",
+        Kind::Count { from: 1, to: 4096 },
+        Fallback::Fixed("64"),
+        "How many sessions one user may have at once",
     ),
     key(
         TIMES,

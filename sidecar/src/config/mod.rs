@@ -56,6 +56,8 @@ pub struct Config {
     pub max_payloads: u32,
     /// How many leases taken by RPC may be live.
     pub max_leases: u32,
+    /// How many sessions one user may have.
+    pub sessions_per_uid: usize,
     /// A loopback address to serve gRPC on too.
     pub listen: Option<SocketAddr>,
     /// Who may connect to the Unix sockets.

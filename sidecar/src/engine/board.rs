@@ -3,15 +3,30 @@
 //! Translation only. What is written in which order is the ledger's; what an order of writes means to a reader is
 //! `payload-manager-shm`'s.
 
+use std::fs::File;
+
 use payload_manager_core::board::{
     BlockRecord, BlockState, Board, Face, Full, Holders, LeaseSlot, RecordIndex, Renewed,
 };
 use payload_manager_shm::boot::monotonic_ms;
-use payload_manager_shm::{self as shm, Directory, EntryState, Listing, Record, RecordIx, Records, RpcLeases};
+use payload_manager_shm::slot::SlotState;
+use payload_manager_shm::{
+    self as shm, Directory, EntryState, Listing, Record, RecordIx, Records, RpcLeases, SessionHolders, SessionPages,
+};
 use payload_manager_types::{BlockName, EntryIndex, LeaseDeadline, LeaseId, PayloadId};
 
 /// Slots that one look at a list of leases sees at most: a fraction of a millisecond.
 const LOOK: usize = 1 << 16;
+
+/// Positions of a list from here on are of session pages: the page's number above the slot's.
+const OF_SESSIONS: u64 = 1 << 62;
+const SLOT_BITS: u32 = 16;
+
+/// How often the read marks of sessions are collected at most, in milliseconds: they are one bit an entry and session.
+const BETWEEN_COLLECTIONS_MS: u64 = 20;
+
+/// How often deadlines of sessions are looked at at most, in milliseconds.
+const BETWEEN_SWEEPS_MS: u64 = 1000;
 
 /// The shared pages of this daemon.
 #[derive(Debug)]
@@ -22,13 +37,88 @@ pub struct SharedPages {
     pub records: Records,
     /// Leases of RPC callers.
     pub leases: RpcLeases,
+    /// Leases that session clients take by themselves.
+    pub sessions: SessionPages,
+    /// The directory's object, open for reading: what session clients are given.
+    pub directory_file: File,
+    /// The longest lease, in milliseconds.
+    pub lease_max_ms: u64,
+    collected_ms: u64,
+    swept_ms: u64,
 }
 
 impl SharedPages {
     /// The pages, open.
-    pub fn new(directory: Directory, records: Records, leases: RpcLeases) -> Self {
-        Self { directory, records, leases }
+    pub fn new(
+        directory: Directory,
+        records: Records,
+        leases: RpcLeases,
+        sessions: SessionPages,
+        directory_file: File,
+        lease_max_ms: u64,
+    ) -> Self {
+        Self { directory, records, leases, sessions, directory_file, lease_max_ms, collected_ms: 0, swept_ms: 0 }
     }
+
+    /// When a lease that is taken now ends at the latest.
+    #[must_use]
+    pub fn latest(&self, now_ms: u64) -> LeaseDeadline {
+        LeaseDeadline(now_ms.saturating_add(self.lease_max_ms))
+    }
+
+    /// Before anybody asks whose claims stand: those that are over are marked, and what is beyond the maximum lowered. A
+    /// client can write any deadline, and it counts from when it is first seen.
+    fn sweep(&mut self, now_ms: u64) {
+        if self.swept_ms + BETWEEN_SWEEPS_MS <= now_ms {
+            self.swept_ms = now_ms;
+            self.sessions.sweep(now_ms, self.latest(now_ms));
+        }
+    }
+
+    /// Takes a session's page away: what it pinned is pinned no more.
+    pub fn remove_page(&mut self, number: u32) {
+        if let Err(error) = self.sessions.remove(number) {
+            tracing::error!(number, %error, "a session's lease page could not be removed; the next start does it");
+        }
+    }
+
+    /// Takes the pages away that pin nothing any more and never will.
+    pub fn remove_over(&mut self, now_ms: u64) {
+        self.sessions.over(now_ms).into_iter().for_each(|number| self.remove_page(number));
+    }
+
+    /// Leases of sessions from a position on.
+    fn of_sessions(&self, asked: Listing) -> (Vec<LeaseSlot>, Option<u64>) {
+        let position =
+            |held: &SessionHolders| OF_SESSIONS | u64::from(held.session) << SLOT_BITS | u64::from(held.held.slot);
+        let page = |at: u64| u32::try_from((at & !OF_SESSIONS) >> SLOT_BITS).unwrap_or(u32::MAX);
+        // One page a call: that is the bound on how long it takes.
+        let Some(number) = self.sessions.iter().map(shm::SessionPage::number).find(|n| *n >= page(asked.from)) else {
+            return (Vec::new(), None);
+        };
+        let held = self.sessions.get(number).map(|page| page.held(asked.now_ms)).unwrap_or_default();
+        let mut found = held
+            .into_iter()
+            .map(|held| SessionHolders { session: number, held })
+            .filter(|s| asked.on.is_none_or(|on| s.held.block.index == on) && s.held.deadline.0 > asked.now_ms)
+            .filter(|s| position(s) >= asked.from);
+        let most: Vec<SessionHolders> = found.by_ref().take(asked.most).collect();
+        let next_page = || Some(OF_SESSIONS | u64::from(number.checked_add(1)?) << SLOT_BITS);
+        let next = found.next().as_ref().map(position).or_else(next_page);
+        let slot = |s: SessionHolders| LeaseSlot {
+            block: s.held.block,
+            deadline: s.held.deadline,
+            revoked: s.held.state == SlotState::Revoked,
+            session: session_id(s.session),
+        };
+        (most.into_iter().map(slot).collect(), next)
+    }
+}
+
+/// The id by which a session is known, of the number of its page; 0 is no session's.
+#[must_use]
+pub fn session_id(page: u32) -> u64 {
+    u64::from(page) + 1
 }
 
 fn number(at: RecordIndex) -> RecordIx {
@@ -77,16 +167,33 @@ impl Board for SharedPages {
     }
 
     fn holders(&mut self, blocks: &[BlockName]) -> Vec<Holders> {
-        let found = if blocks.is_empty() { Vec::new() } else { self.leases.holders(blocks, monotonic_ms()) };
-        found.into_iter().map(|h| Holders { live: h.live, pinning: h.pinning, latest: h.latest }).collect()
+        if blocks.is_empty() {
+            return Vec::new();
+        }
+        let now = monotonic_ms();
+        self.sweep(now);
+        let both = self.leases.holders(blocks, now).into_iter().zip(self.sessions.holders(blocks, now));
+        let sum = |(a, b): (shm::Holders, shm::Holders)| Holders {
+            live: a.live + b.live,
+            pinning: a.pinning + b.pinning,
+            latest: a.latest.max(b.latest),
+        };
+        both.map(sum).collect()
     }
 
     fn live_leases(&mut self, entries: &[EntryIndex]) -> Vec<u32> {
-        if entries.is_empty() { Vec::new() } else { self.leases.count_by_entry(entries, monotonic_ms()) }
+        if entries.is_empty() {
+            return Vec::new();
+        }
+        let now = monotonic_ms();
+        self.sweep(now);
+        let by_call = self.leases.count_by_entry(entries, now);
+        by_call.into_iter().zip(self.sessions.count_by_entry(entries, now)).map(|(a, b)| a + b).collect()
     }
 
     fn revoke(&mut self, index: EntryIndex) {
         self.leases.revoke(index);
+        self.sessions.revoke(index);
     }
 
     fn grant(&mut self, block: BlockName, deadline: LeaseDeadline) -> Result<LeaseId, Full> {
@@ -103,6 +210,7 @@ impl Board for SharedPages {
     }
 
     fn expire(&mut self, now: LeaseDeadline) -> Vec<BlockName> {
+        self.sweep(now.0);
         self.leases.expire_due(now.0)
     }
 
@@ -113,13 +221,19 @@ impl Board for SharedPages {
         most: usize,
         now: LeaseDeadline,
     ) -> (Vec<LeaseSlot>, Option<u64>) {
-        let (found, next) = self.leases.page(Listing { on, from, most, look: LOOK, now_ms: now.0 });
+        let asked = Listing { on, from, most, look: LOOK, now_ms: now.0 };
+        if from >= OF_SESSIONS {
+            return self.of_sessions(asked);
+        }
+        let (found, next) = self.leases.page(asked);
         let slot = |view: shm::LeaseView| LeaseSlot {
             block: view.block,
             deadline: view.deadline,
-            revoked: view.state == shm::slot::SlotState::Revoked,
+            revoked: view.state == SlotState::Revoked,
+            session: 0,
         };
-        (found.into_iter().map(slot).collect(), next)
+        let sessions = || self.sessions.iter().next().map(|_| OF_SESSIONS);
+        (found.into_iter().map(slot).collect(), next.or_else(sessions))
     }
 
     fn owner(&self, index: EntryIndex) -> Option<PayloadId> {
@@ -127,7 +241,17 @@ impl Board for SharedPages {
     }
 
     fn lease_count(&self) -> u64 {
-        u64::from(self.leases.live_count())
+        let now = monotonic_ms();
+        let live = |s: &SessionHolders| s.held.state == SlotState::Live && s.held.deadline.0 > now;
+        u64::from(self.leases.live_count()) + self.sessions.all(now).filter(live).count() as u64
+    }
+
+    fn collect_reads(&mut self, read: &mut dyn FnMut(EntryIndex)) {
+        let now = monotonic_ms();
+        if self.collected_ms + BETWEEN_COLLECTIONS_MS <= now {
+            self.collected_ms = now;
+            self.sessions.collect_reads(read);
+        }
     }
 }
 

@@ -55,6 +55,12 @@ impl Gate {
         permit.map(|permit| Pass { _permit: permit }).map_err(|_| Error::ShuttingDown)
     }
 
+    /// Leave to submit, if it is to be had without waiting.
+    pub fn try_pass(&self) -> Option<Pass> {
+        let permit = Arc::clone(&self.permits).try_acquire_owned();
+        permit.ok().map(|permit| Pass { _permit: permit })
+    }
+
     /// Waits for leave to submit two changes, one right after the other. Both at once: who held one while waiting for
     /// the other could wait for somebody who does the same.
     ///

@@ -10,7 +10,8 @@
 //! `write` is a payload's way in and out, `read` its leases and listings, `leases` many of them at once, `mover` its
 //! way between tiers (`transfer` carries it out; `twin`, if it has a copy there already), `room` who goes when one is
 //! full, `evictor` who goes before it is, `pin` who does not, `reaper` what time does to it, `metadata` and `lineage`
-//! what is said about it, `watching` who follows its changes, `streams` the logs that name it, `recovery` what
+//! what is said about it, `watching` who follows its changes, `sessions` who reads without asking, `swift` what is done
+//! for them without waiting, `streams` the logs that name it, `recovery` what
 //! start-up makes of what it finds.
 //!
 //! What changes state runs as a task of the engine's own ([`Engine::detached`]): a caller who hangs up in the middle
@@ -29,7 +30,9 @@ mod read;
 mod reaper;
 pub mod recovery;
 mod room;
+pub mod sessions;
 mod streams;
+mod swift;
 mod transfer;
 mod twin;
 mod watching;
@@ -118,6 +121,7 @@ struct Inner {
     /// Leave to read much of the catalog: as many at once as it keeps readers for.
     catalog_reads: Arc<Semaphore>,
     watchers: watching::Watchers,
+    members: sessions::Members,
 }
 
 impl Engine {
@@ -148,6 +152,7 @@ impl Engine {
             streams,
             catalog_reads: Arc::new(Semaphore::new(CATALOG_READS)),
             watchers,
+            members: sessions::Members::default(),
         })))
     }
 
@@ -193,7 +198,7 @@ impl Engine {
     }
 
     fn ledger(&self) -> watching::Held<'_> {
-        watching::Held { ledger: self.0.ledger.lock(), watchers: &self.0.watchers, evictor: &self.0.evictor }
+        watching::Held { ledger: self.0.ledger.lock(), engine: self }
     }
 
     fn now(&self) -> Now {

@@ -4,10 +4,16 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::Engine;
+use payload_manager_core::Ledger;
+
+use super::sessions::is_closed;
+use super::{Engine, SharedPages};
 
 /// The clocks may be set, so it looks up now and then even if nothing is due.
 const LONGEST_NAP: Duration = Duration::from_secs(60);
+
+/// How often it looks for what sessions gave back without a word, while a block waits for that.
+const LOOK_EVERY_MS: u64 = 250;
 
 impl Engine {
     /// Runs until the daemon stops.
@@ -31,7 +37,9 @@ impl Engine {
         let (now, ledger) = (self.now(), self.ledger());
         let timer = ledger.next_timer().map(|at| at.0.saturating_sub(now.wall.0));
         let lease = ledger.board().leases.next_due().map(|at| at.0.saturating_sub(now.monotonic));
-        let due = timer.into_iter().chain(lease).min().map_or(LONGEST_NAP, |ms| Duration::from_millis(ms + 1));
+        let look = has_to_look(&ledger).then_some(LOOK_EVERY_MS);
+        let due =
+            timer.into_iter().chain(lease).chain(look).min().map_or(LONGEST_NAP, |ms| Duration::from_millis(ms + 1));
         let nap = due.min(LONGEST_NAP);
         let wake_at = now.monotonic + u64::try_from(nap.as_millis()).unwrap_or(u64::MAX);
         self.0.wake_at.store(wake_at, Ordering::Relaxed);
@@ -41,6 +49,7 @@ impl Engine {
     fn reap_once(&self) {
         let free = self.ledger().expire_leases(self.now());
         self.free_held(free);
+        self.sweep_sessions();
         let now = self.now();
         let ended = self.ledger().end_due(now);
         for deletion in ended {
@@ -54,10 +63,23 @@ impl Engine {
         }
     }
 
+    /// To be called whenever the ledger may have changed: no timer runs while nothing waits for a session.
+    pub(super) fn mind_backlog(&self, ledger: &Ledger<SharedPages>) {
+        if ledger.has_held() && ledger.board().sessions.iter().next().is_some() {
+            self.alarm(self.now().monotonic + 2 * LOOK_EVERY_MS);
+        }
+    }
+
     /// Something is due at this reading of the monotonic clock: wakes the reaper if it would sleep beyond it.
     pub(super) fn alarm(&self, at: u64) {
         if at < self.0.wake_at.load(Ordering::Relaxed) {
             self.0.timers.notify_one();
         }
     }
+}
+
+/// Whether sessions may give back a block that waits for it, or a page of theirs runs out.
+fn has_to_look(ledger: &Ledger<SharedPages>) -> bool {
+    let mut pages = ledger.board().sessions.iter().peekable();
+    pages.peek().is_some() && (ledger.has_held() || pages.any(is_closed))
 }

@@ -88,8 +88,7 @@ impl Watchers {
 /// work for it.
 pub(super) struct Held<'a> {
     pub(super) ledger: MutexGuard<'a, Ledger<SharedPages>>,
-    pub(super) watchers: &'a Watchers,
-    pub(super) evictor: &'a Bell,
+    pub(super) engine: &'a Engine,
 }
 
 impl Deref for Held<'_> {
@@ -109,9 +108,10 @@ impl DerefMut for Held<'_> {
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         if self.ledger.settle_changes() {
-            self.watchers.bell.notify_waiters();
+            self.engine.0.watchers.bell.notify_waiters();
         }
-        self.evictor.ring_for(&mut self.ledger);
+        self.engine.0.evictor.ring_for(&mut self.ledger);
+        self.engine.mind_backlog(&self.ledger);
     }
 }
 

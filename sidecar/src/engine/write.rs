@@ -6,10 +6,10 @@ use payload_manager_core::facts::{Facts, Labels};
 use payload_manager_core::ledger::{AllocateRequest, Allocation, Deletion, Now};
 use payload_manager_core::payload::Descriptor;
 use payload_manager_core::{Ledger, Refusal};
-use payload_manager_tiers::{Sealed, TierError};
+use payload_manager_tiers::{Sealed, TierError, TierStore};
 use payload_manager_types::{BlockName, Checksum, EntryIndex, EvictionPolicy, PayloadId, Place, Protection, Tier};
 
-use super::gate::Pending;
+use super::gate::{Pass, Pending};
 use super::{Engine, Error, SharedPages, blocking};
 use crate::failpoint;
 
@@ -44,17 +44,7 @@ impl Engine {
 
     async fn allocate_now(&self, new: NewPayload) -> Result<Descriptor, Error> {
         offered(&new)?;
-        let request = AllocateRequest {
-            id: PayloadId::from_bytes(*uuid::Uuid::now_v7().as_bytes()),
-            size: new.size,
-            tier: new.tier,
-            ttl_ms: new.ttl_ms,
-            no_evict: new.no_evict,
-            policy: new.policy,
-            protection: new.protection,
-            reclaim_after_ms: self.0.allocation_timeout_ms,
-            labels: new.labels,
-        };
+        let request = self.asked(new);
         let mut relieved = false;
         loop {
             match self.allocate_once(&request).await {
@@ -74,7 +64,28 @@ impl Engine {
             }
         };
         failpoint::hit("allocate-reserved");
-        match self.make(&allocation).await {
+        let made = self.make(&allocation).await;
+        self.allocated(allocation, made)
+    }
+
+    /// What the ledger is asked for.
+    pub(super) fn asked(&self, new: NewPayload) -> AllocateRequest {
+        AllocateRequest {
+            id: PayloadId::from_bytes(*uuid::Uuid::now_v7().as_bytes()),
+            size: new.size,
+            tier: new.tier,
+            ttl_ms: new.ttl_ms,
+            no_evict: new.no_evict,
+            policy: new.policy,
+            protection: new.protection,
+            reclaim_after_ms: self.0.allocation_timeout_ms,
+            labels: new.labels,
+        }
+    }
+
+    /// The end of an allocation: its space is there, or is not.
+    pub(super) fn allocated(&self, allocation: Allocation, made: Result<Place, Error>) -> Result<Descriptor, Error> {
+        match made {
             Ok(place) => {
                 failpoint::hit("allocate-made");
                 let descriptor = self.ledger().allocated(allocation, place);
@@ -134,19 +145,36 @@ impl Engine {
 
     async fn seal(&self, tier: Tier, place: Place, facts: Facts) -> Result<Sealed, Error> {
         let store = self.tier(tier)?;
-        let archive = self.0.archive;
-        let now = self.now().wall;
-        let sealed = quickly(tier, facts.size, move || {
-            let (id, size) = (facts.id, facts.size);
-            let meta = |sum: Checksum| {
-                let row = Ledger::<SharedPages>::committed_row(&facts, Some(sum));
-                archive.encode(&row, row.checksum, now)
-            };
-            store.seal(id, place, size, &meta).map_err(|e| resized(id, e))
-        })
-        .await?;
+        let engine = self.clone();
+        quickly(tier, facts.size, move || engine.seal_now(&*store, place, &facts)).await
+    }
+
+    pub(super) fn seal_now(&self, store: &dyn TierStore, place: Place, facts: &Facts) -> Result<Sealed, Error> {
+        let (id, size, now) = (facts.id, facts.size, self.now().wall);
+        let meta = |sum: Checksum| {
+            let row = Ledger::<SharedPages>::committed_row(facts, Some(sum));
+            self.0.archive.encode(&row, row.checksum, now)
+        };
+        let sealed = store.seal(id, place, size, &meta).map_err(|e| resized(id, e))?;
         failpoint::hit("commit-sealed");
         Ok(sealed)
+    }
+
+    /// Record, entry, answer; the row follows.
+    pub(super) fn publish_soon(
+        &self,
+        pass: Pass,
+        id: PayloadId,
+        facts: &Facts,
+        sealed: Sealed,
+    ) -> Result<Descriptor, Error> {
+        let row = Ledger::<SharedPages>::committed_row(facts, sealed.checksum);
+        let mut ledger = self.ledger();
+        let committed = ledger.finish_commit(id, sealed.checksum, self.now())?;
+        drop(self.0.gate.submit(pass, put(row), Durability::Soon));
+        drop(ledger);
+        failpoint::hit("commit-done");
+        Ok(committed.descriptor)
     }
 
     /// RAM: record, entry, answer, and the row follows; with labels, which no record holds, the row comes first, as it
@@ -159,12 +187,7 @@ impl Engine {
         };
         let Some(durability) = first else {
             let pass = self.0.gate.pass().await?;
-            let mut ledger = self.ledger();
-            let committed = ledger.finish_commit(id, sealed.checksum, self.now())?;
-            drop(self.0.gate.submit(pass, put(row), Durability::Soon));
-            drop(ledger);
-            failpoint::hit("commit-done");
-            return Ok(committed.descriptor);
+            return self.publish_soon(pass, id, facts, sealed);
         };
         // Deleted meanwhile: its row is gone or will be, and must not come back.
         self.put_row(durability, |ledger, now| ledger.payload(id, now).map(|_| Some(row))).await?;
@@ -277,7 +300,7 @@ impl Engine {
 
 /// Up to so many bytes in memory are made, sealed and freed where the call is: a few system calls, which cost less than
 /// the two changes of thread for them.
-const SMALL: u64 = 64 << 10;
+pub(super) const SMALL: u64 = 64 << 10;
 
 /// Runs what blocks: at once where it is known to be [`SMALL`], else on a thread for that.
 async fn quickly<T: Send + 'static>(
@@ -289,7 +312,7 @@ async fn quickly<T: Send + 'static>(
 }
 
 /// What this daemon offers; the rest of the ways to ask are the ledger's to judge.
-fn offered(new: &NewPayload) -> Result<(), Refusal> {
+pub(super) fn offered(new: &NewPayload) -> Result<(), Refusal> {
     match (new.protection, new.tier) {
         (Protection::Sealed, _) => Err(Refusal::SealedNeedsSession),
         (Protection::Strict, tier) => Err(Refusal::ProtectionNotOffered { what: "STRICT", tier }),

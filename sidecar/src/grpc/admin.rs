@@ -1,8 +1,8 @@
 //! PayloadAdminService: what the daemon holds.
 
 use payload_manager_api::admin::v1::{
-    ListLeasesRequest, ListLeasesResponse, ListSessionsRequest, ListSessionsResponse, StatsRequest, StatsResponse,
-    TierUsage,
+    ListLeasesRequest, ListLeasesResponse, ListSessionsRequest, ListSessionsResponse, SessionInfo, StatsRequest,
+    StatsResponse, TierUsage,
 };
 use payload_manager_api::convert::Page;
 use payload_manager_api::core::v1::Tier as WireTier;
@@ -12,6 +12,7 @@ use tonic::{Request, Response, Status};
 
 use super::Service;
 use super::status::bad_page_token;
+use crate::engine::sessions::SessionRow;
 
 #[tonic::async_trait]
 impl PayloadAdminService for Service {
@@ -33,7 +34,7 @@ impl PayloadAdminService for Service {
             bytes_object: object.bytes,
             tiers: usage.collect(),
             live_leases: stats.leases,
-            sessions: 0,
+            sessions: self.engine.members().lock().len() as u64,
             backlog_blocks: stats.backlog_blocks,
             backlog_bytes: stats.backlog_bytes,
         }))
@@ -43,12 +44,40 @@ impl PayloadAdminService for Service {
         self.leases(request.into_inner()).map(Response::new)
     }
 
-    /// No client has a session yet, and no page has a successor.
     async fn list_sessions(
         &self,
         request: Request<ListSessionsRequest>,
     ) -> Result<Response<ListSessionsResponse>, Status> {
         let page = Page::from(request.into_inner());
-        if page.token.is_empty() { Ok(Response::new(ListSessionsResponse::default())) } else { Err(bad_page_token()) }
+        let from = if page.token.is_empty() { 0 } else { number(&page.token).ok_or_else(bad_page_token)? };
+        let (rows, next) = self.engine.session_rows(page.size as usize, from);
+        Ok(Response::new(ListSessionsResponse {
+            sessions: rows.into_iter().map(info).collect(),
+            next_page_token: next.map(token).unwrap_or_default(),
+        }))
     }
+}
+
+fn info(row: SessionRow) -> SessionInfo {
+    SessionInfo {
+        session_id: row.id,
+        pid: row.member.pid.unwrap_or(0),
+        uid: row.member.uid,
+        gid: row.member.gid,
+        connected_at: Some(row.member.since.into()),
+        live_leases: row.leases,
+        leased_bytes: row.bytes,
+        segment_bytes: 0,
+    }
+}
+
+/// Where a list of sessions goes on, opaque to its reader.
+fn token(number: u32) -> String {
+    format!("s{number:08x}")
+}
+
+/// The inverse of [`token`].
+fn number(text: &str) -> Option<u32> {
+    let number = u32::from_str_radix(text.strip_prefix('s')?, 16).ok()?;
+    (token(number) == text).then_some(number)
 }

@@ -211,7 +211,7 @@ impl Service {
     }
 }
 
-fn new_payload(asked: Allocate) -> NewPayload {
+pub(crate) fn new_payload(asked: Allocate) -> NewPayload {
     let convert::Labels { dataset, producer, tags } = asked.labels;
     NewPayload {
         size: asked.size,

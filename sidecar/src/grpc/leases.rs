@@ -113,6 +113,6 @@ fn info(row: &LeaseRow) -> LeaseInfo {
         length_bytes: row.size,
         lease_expires_at: Some(row.expires.into()),
         revoked: row.revoked,
-        session_id: 0,
+        session_id: row.session,
     }
 }

@@ -4,19 +4,19 @@
 
 mod admin;
 mod calls;
-mod catalog;
+pub(crate) mod catalog;
 mod data;
 mod deadline;
 mod leases;
 mod lineage;
 mod metadata;
-mod peers;
+pub(crate) mod peers;
 pub(crate) mod serve;
-mod status;
+pub(crate) mod status;
 mod stream;
 mod token;
 mod watch;
-mod wire;
+pub(crate) mod wire;
 
 use crate::engine::Engine;
 

@@ -13,14 +13,14 @@ use crate::config::Peers;
 
 /// Lets in who may come in. Over TCP there is nobody to ask, so that is checked by the address alone, at start.
 #[derive(Clone)]
-pub(super) struct Doorkeeper {
+pub(crate) struct Doorkeeper {
     peers: Arc<Peers>,
     /// What was found of those who are not admitted at first sight.
     known: Arc<Mutex<HashMap<(u32, u32), bool>>>,
 }
 
 impl Doorkeeper {
-    pub(super) fn new(peers: Peers) -> Self {
+    pub(crate) fn new(peers: Peers) -> Self {
         Self { peers: Arc::new(peers), known: Arc::default() }
     }
 
@@ -32,7 +32,8 @@ impl Doorkeeper {
         if self.admit(uid, gid) { Ok(request) } else { Err(peer_not_allowed(uid, gid)) }
     }
 
-    fn admit(&self, uid: u32, gid: u32) -> bool {
+    /// Whether a process of this user and group may come in.
+    pub(crate) fn admit(&self, uid: u32, gid: u32) -> bool {
         if self.peers.admit(uid, gid, &[]) {
             return true;
         }

@@ -14,7 +14,7 @@ use crate::engine::Error;
 type Facts = Vec<(&'static str, String)>;
 
 /// A message that breaks the contract.
-pub(super) fn invalid(error: Invalid) -> Status {
+pub(crate) fn invalid(error: Invalid) -> Status {
     let (reason, facts) = (error.reason, error.facts());
     status(Code::InvalidArgument, reason, error.to_string(), facts)
 }
@@ -44,7 +44,7 @@ pub(super) fn too_late() -> Status {
 }
 
 /// A peer that may not come in.
-pub(super) fn peer_not_allowed(uid: u32, gid: u32) -> Status {
+pub(crate) fn peer_not_allowed(uid: u32, gid: u32) -> Status {
     let message = format!(
         "user {uid} with group {gid} may not use this socket; add it to allow-uids or allow-gids of the daemon"
     );
@@ -56,8 +56,39 @@ pub(super) fn peer_not_allowed(uid: u32, gid: u32) -> Status {
     )
 }
 
+/// A session is asked for something that only a call can do.
+pub(crate) fn ram_alone() -> Status {
+    let message = "preferred_tier: a session allocates in RAM alone; call AllocatePayload for the rest";
+    status(Code::InvalidArgument, Reason::TierRequired, message, [("field", "preferred_tier".to_owned())])
+}
+
+/// A client that can't read the shared pages.
+pub(crate) fn layout_not_shared(offered: &[u32], own: u32) -> Status {
+    let some = offered.get(..offered.len().min(16)).unwrap_or_default();
+    let message = format!("the shared pages have layout {own}, and the client reads {some:?}; use gRPC alone");
+    status(Code::FailedPrecondition, Reason::LayoutNotShared, message, [("layout", own.to_string())])
+}
+
+/// One session too many.
+pub(crate) fn session_limit(uid: u32, limit: usize) -> Status {
+    let message = format!("user {uid} has {limit} sessions, as many as it may; share one, or raise sessions-per-uid");
+    status(Code::ResourceExhausted, Reason::SessionLimit, message, [("limit", limit.to_string())])
+}
+
+/// A session that can't be taken up.
+pub(crate) fn session_not_found(session: u64) -> Status {
+    let message = format!("session {session}: there is none to be taken up; start a new one");
+    status(Code::NotFound, Reason::SessionNotFound, message, [("session_id", session.to_string())])
+}
+
+/// A session of somebody else.
+pub(crate) fn session_secret(session: u64) -> Status {
+    let message = format!("session {session}: not its secret, or not its user; start a new one");
+    status(Code::PermissionDenied, Reason::SessionSecret, message, [("session_id", session.to_string())])
+}
+
 /// What the engine failed with.
-pub(super) fn failed(error: Error) -> Status {
+pub(crate) fn failed(error: Error) -> Status {
     let (code, reason, facts) = judge(&error);
     if code == Code::Internal {
         tracing::error!(%error, "a call failed for a reason of ours");

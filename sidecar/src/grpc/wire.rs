@@ -16,7 +16,7 @@ use crate::engine::Engine;
 pub(super) const ANSWER_LIMIT: usize = 3 << 20;
 
 /// A descriptor with a location that a client can open.
-pub(super) fn descriptor(engine: &Engine, descriptor: &Descriptor) -> PayloadDescriptor {
+pub(crate) fn descriptor(engine: &Engine, descriptor: &Descriptor) -> PayloadDescriptor {
     let facts = &descriptor.facts;
     let location = descriptor.placement.and_then(|(tier, place)| location(engine, facts.id, tier, place, facts.size));
     convert::Descriptor {

@@ -1,6 +1,6 @@
 //! Leases: a claim on the fastest copy, so that it stays where it is.
 
-use payload_manager_types::{LeaseDeadline, LeaseId, PayloadId, Tier, UnixMillis};
+use payload_manager_types::{EntryIndex, LeaseDeadline, LeaseId, PayloadId, Tier, UnixMillis};
 
 use super::{Ledger, Now};
 use crate::backlog::Retired;
@@ -112,6 +112,28 @@ impl<B: Board> Ledger<B> {
         let blocks = self.board.expire(LeaseDeadline(now.monotonic));
         self.leases_ended(&blocks);
         self.let_go(blocks)
+    }
+
+    /// Marks as read what sessions have read without asking: to be called before anybody is chosen for eviction.
+    pub fn note_reads(&mut self) {
+        let mut read = Vec::new();
+        self.board.collect_reads(&mut |index| read.push(index));
+        for index in read {
+            let owner = self.board.owner(index);
+            if let Some(payload) = owner.and_then(|id| self.payloads.get_mut(&id)) {
+                payload.visited = true;
+            }
+        }
+    }
+
+    /// Whether blocks wait for their leases to end.
+    pub fn has_held(&self) -> bool {
+        self.backlog.held_bytes() > 0
+    }
+
+    /// The entry under which leases know a payload, deleted or not.
+    pub fn entry_of(&self, id: PayloadId) -> Option<EntryIndex> {
+        self.payloads.get(&id).and_then(|p| p.entry).or(self.graves.get(&id).copied())
     }
 
     /// Looks for blocks whose leases were given back without a word: a client does that by itself, in its own page.

@@ -18,6 +18,8 @@ pub struct LeaseRow {
     pub expires: UnixMillis,
     /// Whether a forced delete ended it before; its bytes are still there.
     pub revoked: bool,
+    /// The session it was taken in; 0: by a call.
+    pub session: u64,
 }
 
 /// A page of leases; it may be short or empty though more follow.
@@ -34,7 +36,7 @@ impl<B: Board> Ledger<B> {
     pub fn leases(&mut self, of: Option<PayloadId>, size: usize, from: u64, now: Now) -> LeasePage {
         let on = match of {
             None => None,
-            Some(id) => match self.payloads.get(&id).and_then(|p| p.entry).or(self.graves.get(&id).copied()) {
+            Some(id) => match self.entry_of(id) {
                 Some(index) => Some(index),
                 None => return LeasePage::default(),
             },
@@ -47,11 +49,11 @@ impl<B: Board> Ledger<B> {
         let (payload, tier, size) = self.named(slot.block)?;
         let left = slot.deadline.0.saturating_sub(now.monotonic);
         let expires = UnixMillis(now.wall.0.saturating_add(left));
-        Some(LeaseRow { payload, tier, size, expires, revoked: slot.revoked })
+        Some(LeaseRow { payload, tier, size, expires, revoked: slot.revoked, session: slot.session })
     }
 
     /// Whose block has that name, in which tier, and how many bytes it has.
-    fn named(&self, name: BlockName) -> Option<(PayloadId, Tier, u64)> {
+    pub fn named(&self, name: BlockName) -> Option<(PayloadId, Tier, u64)> {
         if let Some(block) = self.backlog.held(name) {
             return Some((block.id, block.tier, block.size));
         }

@@ -195,7 +195,8 @@ impl Board for ModelBoard {
         let wanted = |slot: &Slot| on.is_none_or(|index| slot.block.index == index) && slot.deadline > now;
         let looked: Vec<&Slot> = after.by_ref().take(most.min(2)).map(|(_, slot)| slot).collect();
         let found = looked.into_iter().filter(|slot| wanted(slot));
-        let rows = found.map(|s| LeaseSlot { block: s.block, deadline: s.deadline, revoked: !s.live }).collect();
+        let rows =
+            found.map(|s| LeaseSlot { block: s.block, deadline: s.deadline, revoked: !s.live, session: 0 }).collect();
         (rows, after.next().map(|(id, _)| id.to_words().1))
     }
 

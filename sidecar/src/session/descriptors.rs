@@ -1,0 +1,44 @@
+//! Opening what clients are handed. Each descriptor is opened anew: one for reading is no copy of one for writing.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+
+use nix::fcntl::OFlag;
+use payload_manager_core::payload::Descriptor;
+use payload_manager_shm::object;
+use payload_manager_tiers::{Location, TierError};
+use payload_manager_types::{PayloadId, Tier};
+
+use crate::engine::sessions::Leased;
+use crate::engine::{Engine, Error};
+
+/// A block for reading.
+pub(super) fn for_reading(leased: &Leased) -> Result<File, Error> {
+    let id = leased.descriptor.facts.id;
+    let (tier, file) = match &leased.location {
+        Location::SharedMemory { name, .. } => (Tier::Ram, object::open_read_only(name)),
+        Location::File { path, .. } => {
+            let flags = (OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC).bits();
+            (Tier::Disk, OpenOptions::new().read(true).custom_flags(flags).open(path))
+        }
+    };
+    file.map_err(|error| failed(id, tier, error))
+}
+
+/// An allocation in RAM, for its producer.
+pub(super) fn for_writing(engine: &Engine, made: &Descriptor) -> Result<File, Error> {
+    let id = made.facts.id;
+    let location = made.placement.and_then(|(tier, place)| engine.location(id, tier, place));
+    let Some(Location::SharedMemory { name, .. }) = location else {
+        return Err(Error::Bug(format!("payload {id}: allocated in RAM, and not there")));
+    };
+    object::open(&name).map_err(|error| failed(id, Tier::Ram, error))
+}
+
+fn failed(id: PayloadId, tier: Tier, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::NotFound => TierError::Missing { id, tier, what: error.to_string() }.into(),
+        _ => TierError::Io { tier, doing: format!("opening payload {id} for a session"), source: error }.into(),
+    }
+}

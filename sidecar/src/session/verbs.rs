@@ -1,0 +1,251 @@
+//! What each request of a session does. What needs no waiting is done here; the rest goes to the runtime, and its answer
+//! comes back through the mailbox.
+
+use std::fs::File;
+use std::future::Future;
+
+use futures_util::future::join_all;
+use payload_manager_api::convert;
+use payload_manager_api::core::v1::PayloadId as WireId;
+use payload_manager_api::session::v1::{
+    Abort, Allocate, AllocateResult, Allocated, Commit, Delete, ItemResult, Open, OpenResult, Opened,
+    Place as WirePlace, Request, allocate_result, open_result, request::Verb, response::Outcome,
+};
+use payload_manager_core::Refusal;
+use payload_manager_core::payload::Descriptor;
+use payload_manager_shm::fdpass::MOST_DESCRIPTORS;
+use payload_manager_tiers::Location;
+use payload_manager_types::{PayloadId, Tier};
+use tonic::Status;
+
+use super::answer::{Answer, item, not_allocated, not_opened};
+use super::connection::Over;
+use super::descriptors;
+use super::server::Server;
+use crate::engine::sessions::Leased;
+use crate::engine::{Engine, Error, NewPayload};
+use crate::grpc::{catalog, status, wire};
+
+/// Items of one request whose answers carry descriptors, of the payloads or in the kernel's sense.
+const MOST_SHOWN: usize = MOST_DESCRIPTORS;
+
+/// Items of one other request.
+const MOST_NAMED: usize = 1000;
+
+/// Items of one request that are worked at together.
+const TOGETHER: usize = 64;
+
+impl Server {
+    /// Carries a request out, or sees to it that somebody does.
+    pub(super) fn request(&mut self, at: u64, request: Request) -> Result<(), Over> {
+        let number = request.number;
+        let session = self.connections.get(&at).and_then(|connection| connection.session);
+        let verb = request.verb.ok_or(Over::Broke("a request for nothing that is known"))?;
+        match (verb, session) {
+            (Verb::Hello(hello), None) => self.hello(at, number, hello),
+            (Verb::Attach(attach), None) => self.attach(at, number, &attach),
+            (Verb::Bye(_), _) => Err(Over::HungUp),
+            (Verb::Hello(_) | Verb::Attach(_), Some(_)) => Err(Over::Broke("a second session")),
+            (_, None) => Err(Over::Broke("a request without a session")),
+            (Verb::Allocate(asked), Some(_)) => self.allocate(at, number, asked),
+            (Verb::Commit(asked), Some(_)) => self.commit(at, number, asked),
+            (Verb::Abort(asked), Some(_)) => self.abort(at, number, asked),
+            (Verb::Open(asked), Some(session)) => self.open(at, number, session, asked),
+            (Verb::Delete(asked), Some(_)) => self.delete(at, number, asked),
+        }
+    }
+
+    /// Lets the runtime answer.
+    fn later(&mut self, at: u64, work: impl Future<Output = Answer> + Send + 'static) -> Result<(), Over> {
+        if let Some(connection) = self.connections.get_mut(&at) {
+            connection.begin();
+        }
+        let mailbox = std::sync::Arc::clone(&self.mailbox);
+        self.engine.tasks().spawn("session-verb", async move { mailbox.put(at, work.await) });
+        Ok(())
+    }
+
+    fn allocate(&mut self, at: u64, number: u64, asked: Allocate) -> Result<(), Over> {
+        at_most(asked.requests.len(), MOST_SHOWN)?;
+        let engine = self.engine.clone();
+        let asked: Vec<Result<NewPayload, Status>> = asked.requests.into_iter().map(new_payload).collect();
+        let done: Vec<Option<Result<Descriptor, Status>>> = asked
+            .iter()
+            .map(|new| match new {
+                Ok(new) => engine.allocate_at_once(new).map(|made| made.map_err(status::failed)),
+                Err(status) => Some(Err(status.clone())),
+            })
+            .collect();
+        if done.iter().all(Option::is_some) {
+            return self.answer(at, allocated(&engine, number, done.into_iter().flatten()));
+        }
+        self.later(at, async move {
+            let made = done.into_iter().zip(asked).map(|(done, asked)| async {
+                match (done, asked) {
+                    (Some(done), _) => done,
+                    (None, Ok(new)) => engine.allocate(new).await.map_err(status::failed),
+                    (None, Err(status)) => Err(status),
+                }
+            });
+            let made = join_all(made).await;
+            allocated(&engine, number, made.into_iter())
+        })
+    }
+
+    fn commit(&mut self, at: u64, number: u64, asked: Commit) -> Result<(), Over> {
+        at_most(asked.ids.len(), MOST_SHOWN)?;
+        let engine = self.engine.clone();
+        let ids: Vec<Result<PayloadId, Status>> = asked.ids.into_iter().map(id_of).collect();
+        let done: Vec<Option<Result<Descriptor, Status>>> = ids
+            .iter()
+            .map(|id| match id {
+                Ok(id) => engine.commit_at_once(*id).map(|done| done.map_err(status::failed)),
+                Err(status) => Some(Err(status.clone())),
+            })
+            .collect();
+        if done.iter().all(Option::is_some) {
+            return self.answer(at, committed(&engine, number, done.into_iter().flatten()));
+        }
+        self.later(at, async move {
+            let done = done.into_iter().zip(ids).map(|(done, id)| async {
+                match (done, id) {
+                    (Some(done), _) => done,
+                    (None, Ok(id)) => engine.commit(id).await.map_err(status::failed),
+                    (None, Err(status)) => Err(status),
+                }
+            });
+            let done = join_all(done).await;
+            committed(&engine, number, done.into_iter())
+        })
+    }
+
+    /// Only of what this session allocated.
+    fn abort(&mut self, at: u64, number: u64, asked: Abort) -> Result<(), Over> {
+        at_most(asked.ids.len(), MOST_NAMED)?;
+        let Some(connection) = self.connections.get(&at) else { return Ok(()) };
+        let own = |id: PayloadId| {
+            if connection.made.contains(&id) { Ok(id) } else { Err(status::failed(Refusal::NotFound { id }.into())) }
+        };
+        let ids: Vec<Result<PayloadId, Status>> = asked.ids.into_iter().map(|id| id_of(id).and_then(own)).collect();
+        let settled = ids.iter().flatten().copied().collect();
+        let engine = self.engine.clone();
+        self.later(at, async move {
+            let results = each(ids, |id| engine.abort(id)).await;
+            Answer { settled, ..Answer::done(number, results) }
+        })
+    }
+
+    fn delete(&mut self, at: u64, number: u64, asked: Delete) -> Result<(), Over> {
+        at_most(asked.ids.len(), MOST_NAMED)?;
+        let ids = asked.ids.into_iter().map(id_of).collect();
+        let engine = self.engine.clone();
+        self.later(at, async move { Answer::done(number, each(ids, |id| engine.delete(id, asked.force)).await) })
+    }
+
+    fn open(&mut self, at: u64, number: u64, session: u32, asked: Open) -> Result<(), Over> {
+        at_most(asked.ids.len(), MOST_SHOWN)?;
+        let ids: Vec<Result<PayloadId, Status>> = asked.ids.into_iter().map(id_of).collect();
+        let valid: Vec<PayloadId> = ids.iter().flatten().copied().collect();
+        let mut found = self.engine.leased_by(session, &valid).into_iter();
+        let leased = ids.into_iter().map(|id| {
+            id.and_then(|id| found.next().unwrap_or(Err(Refusal::NotFound { id }.into())).map_err(status::failed))
+        });
+        let leased: Vec<Result<Leased, Status>> = leased.collect();
+        let engine = self.engine.clone();
+        if leased.iter().flatten().all(|leased| matches!(leased.location, Location::SharedMemory { .. })) {
+            return self.answer(at, opened(&engine, number, leased));
+        }
+        // A file system may take its time.
+        self.later(at, async move {
+            let work = tokio::task::spawn_blocking(move || opened(&engine, number, leased));
+            let stopping = |_| Answer::failed(number, &status::failed(Error::ShuttingDown));
+            work.await.unwrap_or_else(stopping)
+        })
+    }
+}
+
+fn at_most(items: usize, most: usize) -> Result<(), Over> {
+    if items > most { Err(Over::Broke("a request for too many at once")) } else { Ok(()) }
+}
+
+fn id_of(id: WireId) -> Result<PayloadId, Status> {
+    PayloadId::try_from(payload_manager_api::runtime::v1::CommitPayloadRequest { id: Some(id) })
+        .map_err(status::invalid)
+}
+
+fn new_payload(asked: payload_manager_api::runtime::v1::AllocatePayloadRequest) -> Result<NewPayload, Status> {
+    let asked = convert::Allocate::try_from(asked).map_err(status::invalid)?;
+    if asked.tier == Tier::Ram { Ok(catalog::new_payload(asked)) } else { Err(status::ram_alone()) }
+}
+
+/// What was allocated, with its descriptors; what can't be opened is given up with the session.
+fn allocated(engine: &Engine, number: u64, made: impl Iterator<Item = Result<Descriptor, Status>>) -> Answer {
+    let mut answer = Answer::default();
+    let mut results = Vec::new();
+    for made in made {
+        let opened = made.and_then(|made| {
+            answer.made.push(made.facts.id);
+            let file = descriptors::for_writing(engine, &made).map_err(status::failed)?;
+            Ok((made, file))
+        });
+        results.push(match opened {
+            Ok((made, file)) => {
+                answer.files.push(file);
+                let shown = wire::descriptor(engine, &made);
+                AllocateResult { outcome: Some(allocate_result::Outcome::PayloadDescriptor(shown)) }
+            }
+            Err(status) => not_allocated(&status),
+        });
+    }
+    Answer { made: answer.made, files: answer.files, ..Answer::new(number, Outcome::Allocated(Allocated { results })) }
+}
+
+fn committed(engine: &Engine, number: u64, done: impl Iterator<Item = Result<Descriptor, Status>>) -> Answer {
+    let mut settled = Vec::new();
+    let results = done.map(|done| match done {
+        Ok(done) => {
+            settled.push(done.facts.id);
+            ItemResult { error: None, payload_descriptor: Some(wire::descriptor(engine, &done)) }
+        }
+        Err(status) => item(Err(status)),
+    });
+    let results = results.collect();
+    Answer { settled, ..Answer::done(number, results) }
+}
+
+fn opened(engine: &Engine, number: u64, leased: Vec<Result<Leased, Status>>) -> Answer {
+    let mut files: Vec<File> = Vec::new();
+    let results = leased.into_iter().map(|leased| {
+        let leased = leased?;
+        files.push(descriptors::for_reading(&leased).map_err(status::failed)?);
+        let (Location::SharedMemory { offset, .. } | Location::File { offset, .. }) = leased.location;
+        let place = WirePlace {
+            generation: leased.block.generation.into(),
+            offset_bytes: offset,
+            length_bytes: leased.length,
+            payload_descriptor: Some(wire::descriptor(engine, &leased.descriptor)),
+        };
+        Ok(OpenResult { outcome: Some(open_result::Outcome::Place(place)) })
+    });
+    let results = results.map(|result: Result<_, Status>| result.unwrap_or_else(|status| not_opened(&status)));
+    let results = results.collect();
+    Answer { files, ..Answer::new(number, Outcome::Opened(Opened { results })) }
+}
+
+/// Does something to each, some together.
+async fn each<F: Future<Output = Result<(), Error>>>(
+    ids: Vec<Result<PayloadId, Status>>,
+    work: impl Fn(PayloadId) -> F,
+) -> Vec<ItemResult> {
+    let mut results = Vec::with_capacity(ids.len());
+    for some in ids.chunks(TOGETHER) {
+        let some = some.iter().map(|id| async {
+            match id {
+                Ok(id) => work(*id).await.map_err(status::failed),
+                Err(status) => Err(status.clone()),
+            }
+        });
+        results.extend(join_all(some).await.into_iter().map(item));
+    }
+    results
+}
