@@ -1,0 +1,186 @@
+//! A bare client of the session socket: one request, one answer; leases through the shared pages.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::Duration;
+
+use payload_manager_api::core::v1::{CallStatus, PayloadId as WireId, Tier as WireTier};
+use payload_manager_api::runtime::v1::AllocatePayloadRequest;
+use payload_manager_api::session::v1::{
+    Allocate, Allocated, Attach, Commit, Done, Hello, Open, Opened, Place, Request, Response, Welcome, allocate_result,
+    open_result, request::Verb, response::Outcome,
+};
+use payload_manager_api::{Reason, reason};
+use payload_manager_shm::fdpass::{FrameError, MOST_BYTES, SeqPacket, Wait};
+use payload_manager_shm::{Clock, DirectoryReader, LAYOUT, Lease, LeaseTable, ReadMap, Wanted};
+use payload_manager_tests::wait::HANGS;
+use payload_manager_tests::{Daemon, Rpc, eventually};
+use payload_manager_types::{PayloadId, Tier};
+use prost::Message as _;
+use tonic::Status;
+
+/// A connection that has no session yet.
+pub(crate) struct Peer {
+    pub(crate) socket: SeqPacket,
+    number: Cell<u64>,
+}
+
+/// A session.
+pub(crate) struct Client {
+    pub(crate) peer: Peer,
+    pub(crate) welcome: Welcome,
+    pub(crate) table: LeaseTable,
+    /// The lease page, to be spoilt.
+    pub(crate) page: File,
+}
+
+impl Peer {
+    pub(crate) fn connect(socket: &Path) -> Self {
+        let socket = SeqPacket::connect(socket).unwrap();
+        socket.set_timeout(Some(HANGS)).unwrap();
+        Self { socket, number: Cell::new(0) }
+    }
+
+    pub(crate) fn of(daemon: &Daemon) -> Self {
+        Self::connect(&session_socket(daemon))
+    }
+
+    /// Sends a request and reads its answer.
+    pub(crate) fn ask(&self, verb: Verb) -> Result<(Outcome, Vec<OwnedFd>), FrameError> {
+        let number = self.number.get() + 1;
+        self.number.set(number);
+        let request = Request { number, verb: Some(verb) };
+        self.socket.send(&request.encode_to_vec(), &[], Wait::Yes)?;
+        let mut room = vec![0; MOST_BYTES];
+        let frame = self.socket.receive(&mut room, Wait::Yes)?;
+        let response = Response::decode(&room[..frame.length]).unwrap();
+        assert_eq!(response.number, number, "the answer to another request");
+        Ok((response.outcome.unwrap(), frame.descriptors))
+    }
+
+    /// Begins a session.
+    pub(crate) fn hello(self) -> Result<Client, Status> {
+        self.begin(Verb::Hello(Hello { layouts: vec![LAYOUT], program: "a test".to_owned(), ..Hello::default() }))
+    }
+
+    /// Takes a session up.
+    pub(crate) fn attach(self, welcome: &Welcome) -> Result<Client, Status> {
+        let (session_id, secret) = (welcome.session_id, welcome.secret.clone());
+        self.begin(Verb::Attach(Attach { session_id, secret, layouts: vec![LAYOUT], clock_ms: 0 }))
+    }
+
+    pub(crate) fn begin(self, verb: Verb) -> Result<Client, Status> {
+        let (outcome, files) = self.ask(verb).unwrap();
+        let welcome = match outcome {
+            Outcome::Welcome(welcome) => welcome,
+            Outcome::Error(error) => return Err(error.into()),
+            other => panic!("no welcome: {other:?}"),
+        };
+        let [directory, page]: [File; 2] = files.into_iter().map(File::from).collect::<Vec<_>>().try_into().unwrap();
+        let directory = DirectoryReader::of_file(directory).unwrap();
+        let table = LeaseTable::new(directory, page.try_clone().unwrap(), Clock::with_offset(0), ()).unwrap();
+        Ok(Client { peer: self, welcome, table, page })
+    }
+
+    /// Waits until the daemon has hung up.
+    pub(crate) fn wait_for_hang_up(&self) {
+        let mut room = vec![0; MOST_BYTES];
+        loop {
+            match self.socket.receive(&mut room, Wait::Yes) {
+                Ok(_) => {}
+                Err(FrameError::HungUp) => return,
+                Err(other) => panic!("not hung up: {other}"),
+            }
+        }
+    }
+}
+
+impl Client {
+    pub(crate) fn of(daemon: &Daemon) -> Self {
+        Peer::of(daemon).hello().unwrap()
+    }
+
+    /// Takes a lease for a minute, without a word.
+    pub(crate) fn take(&self, id: &WireId) -> Lease {
+        self.take_down_to(id, Tier::Ram)
+    }
+
+    pub(crate) fn take_down_to(&self, id: &WireId, min_tier: Tier) -> Lease {
+        self.table.take(plain(id), Wanted { duration: Duration::from_secs(60), min_tier }).unwrap()
+    }
+
+    /// Opens what one of its own leases is on.
+    pub(crate) fn open(&self, id: &WireId) -> Result<(Place, File), Status> {
+        let (outcome, mut files) = self.peer.ask(Verb::Open(Open { ids: vec![id.clone()] })).unwrap();
+        let Outcome::Opened(Opened { results }) = outcome else { panic!("not opened: {outcome:?}") };
+        match results.into_iter().next().unwrap().outcome.unwrap() {
+            open_result::Outcome::Place(place) => Ok((place, files.pop().unwrap().into())),
+            open_result::Outcome::Error(error) => Err(error.into()),
+        }
+    }
+
+    /// Maps what one of its own leases is on.
+    pub(crate) fn map(&self, id: &WireId) -> ReadMap {
+        let (place, file) = self.open(id).unwrap();
+        ReadMap::of_file(&file, place.offset_bytes, usize::try_from(place.length_bytes).unwrap()).unwrap()
+    }
+
+    /// Allocates in RAM: an id and what to write to, each.
+    pub(crate) fn allocate(&self, sizes: &[u64]) -> Vec<Result<(WireId, File), Status>> {
+        let preferred_tier = WireTier::Ram as i32;
+        let request = |size: &u64| AllocatePayloadRequest { size_bytes: *size, preferred_tier, ..Default::default() };
+        let (outcome, files) =
+            self.peer.ask(Verb::Allocate(Allocate { requests: sizes.iter().map(request).collect() })).unwrap();
+        let Outcome::Allocated(Allocated { results }) = outcome else { panic!("not allocated: {outcome:?}") };
+        let mut files = files.into_iter().map(File::from);
+        let one = |result: payload_manager_api::session::v1::AllocateResult| match result.outcome.unwrap() {
+            allocate_result::Outcome::PayloadDescriptor(made) => Ok((made.payload_id.unwrap(), files.next().unwrap())),
+            allocate_result::Outcome::Error(error) => Err(error.into()),
+        };
+        results.into_iter().map(one).collect()
+    }
+
+    pub(crate) fn commit(&self, ids: &[WireId]) -> Vec<Result<(), Status>> {
+        self.done(Verb::Commit(Commit { ids: ids.to_vec() }))
+    }
+
+    pub(crate) fn done(&self, verb: Verb) -> Vec<Result<(), Status>> {
+        let (outcome, _) = self.peer.ask(verb).unwrap();
+        let Outcome::Done(Done { results }) = outcome else { panic!("not done: {outcome:?}") };
+        results.into_iter().map(|item| item.error.map_or(Ok(()), |error: CallStatus| Err(error.into()))).collect()
+    }
+}
+
+pub(crate) fn session_socket(daemon: &Daemon) -> std::path::PathBuf {
+    daemon.setup().runtime_dir().join("session.sock")
+}
+
+pub(crate) fn plain(id: &WireId) -> PayloadId {
+    id.clone().try_into().unwrap()
+}
+
+pub(crate) fn why(error: &Status) -> Option<Reason> {
+    reason::detail(error).and_then(|detail| detail.known())
+}
+
+/// Waits until nothing waits for a lease.
+pub(crate) async fn backlog_is_empty(rpc: &mut Rpc) {
+    let (rpc, what) = (&*rpc, "the backlog is empty");
+    payload_manager_tests::wait::eventually_async(what, || async {
+        rpc.clone().stats().await.unwrap().backlog_blocks == 0
+    })
+    .await;
+}
+
+/// Waits until there are so many sessions, and no pages but theirs.
+pub(crate) async fn sessions_are(daemon: &Daemon, rpc: &Rpc, count: u64) {
+    payload_manager_tests::wait::eventually_async("as many sessions as there should be", || async {
+        rpc.clone().stats().await.unwrap().sessions == count
+    })
+    .await;
+    eventually("no pages but theirs", || {
+        daemon.shm().iter().filter(|name| name.contains("-session-")).count() as u64 == count
+    });
+}
