@@ -109,14 +109,14 @@ fn only_in(word: &str, places: &[&str]) {
 
 #[test]
 fn messages_stay_at_the_edge_of_the_daemon() {
-    only_in("payload_manager_api", &["sidecar/src/grpc", "sidecar/src/archive.rs"]);
+    only_in("payload_manager_api", &["sidecar/src/grpc", "sidecar/src/session", "sidecar/src/archive.rs"]);
 }
 
 /// Promise one-truth.
 #[test]
 fn one_file_says_which_code_an_error_gets() {
     only_in("Code", &["sidecar/src/grpc/status.rs"]);
-    only_in("tonic", &["sidecar/src/grpc"]);
+    only_in("tonic", &["sidecar/src/grpc", "sidecar/src/session"]);
 }
 
 #[test]
