@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use payload_manager_api::core::v1 as core;
 use payload_manager_api::runtime::v1;
-use payload_manager_shm::WriteMap;
+use payload_manager_shm::{ProcessMark, WriteMap};
 
 use crate::client::Client;
 use crate::descriptor::{Descriptor, EvictionPolicy, PayloadId, Protection, Tier, descriptor};
@@ -115,8 +116,8 @@ pub struct PayloadMut {
     client: Client,
     /// Whether dropping it deletes the payload.
     ours: bool,
-    /// Whether the session allocated it.
-    by_session: bool,
+    /// Of the process whose session allocated it, if one did.
+    by_session: Option<Arc<ProcessMark>>,
 }
 
 impl PayloadMut {
@@ -130,20 +131,29 @@ impl PayloadMut {
         }
         let request = client.rpc().request(request);
         let answer = client.rpc().outcome(client.rpc().catalog().allocate_payload(request)).await?;
-        let mut payload = Self::empty(client, answer.payload_descriptor, false)?;
+        let mut payload = Self::empty(client, answer.payload_descriptor, None)?;
         payload.map = Some(place::writable(&payload.descriptor)?);
         Ok(payload)
     }
 
     fn of_session(client: Client, made: Made) -> Result<Self> {
-        let mut payload = Self::empty(client, Some(made.descriptor), true)?;
+        let mut payload = Self::empty(client, Some(made.descriptor), Some(made.mark))?;
         payload.map = Some(place::passed(&payload.descriptor, &made.file)?);
         Ok(payload)
     }
 
     /// From here on, dropping it deletes what was allocated.
-    fn empty(client: Client, wire: Option<core::PayloadDescriptor>, by_session: bool) -> Result<Self> {
+    fn empty(
+        client: Client,
+        wire: Option<core::PayloadDescriptor>,
+        by_session: Option<Arc<ProcessMark>>,
+    ) -> Result<Self> {
         Ok(Self { map: None, descriptor: descriptor(wire)?, client, ours: true, by_session })
+    }
+
+    /// Whether this process's session allocated it. A child has no part in what its parent allocated.
+    fn is_by_session(&self) -> bool {
+        self.by_session.as_ref().is_some_and(|mark| mark.is_ours())
     }
 
     /// The payload's name; known before it is committed, and of no use to others until then.
@@ -211,7 +221,7 @@ impl PayloadMut {
         self.map = None;
         let patience = Instant::now() + COMMIT_PATIENCE;
         let mut again = false;
-        if self.by_session {
+        if self.is_by_session() {
             let id = self.id();
             let by_session = async { self.client.own_sessions().commit(id).await.transpose() };
             if let Some(committed) = self.client.rpc().in_own_time(by_session).await? {
@@ -221,7 +231,9 @@ impl PayloadMut {
             again = true;
         }
         let mut answer = self.try_commit().await;
-        while matches!(answer, Err(Error::Unreachable { .. })) && Instant::now() < patience {
+        // In a forked child nobody comes back, and there is no runtime to wait with.
+        let may_come_back = || self.client.is_ours() && Instant::now() < patience;
+        while matches!(answer, Err(Error::Unreachable { .. })) && may_come_back() {
             again = true;
             tokio::time::sleep(COMMIT_RETRY).await;
             answer = self.try_commit().await;
@@ -264,7 +276,7 @@ impl PayloadMut {
     /// The daemon could not be asked; it reclaims the payload by itself then, after its allocation timeout.
     pub async fn abort(mut self) -> Result<()> {
         self.map = None;
-        let sessions = Some(self.client.own_sessions()).filter(|_| self.by_session);
+        let sessions = Some(self.client.own_sessions()).filter(|_| self.is_by_session());
         give_up(self.client.rpc(), sessions, self.id()).await?;
         self.ours = false;
         Ok(())
@@ -307,8 +319,12 @@ impl Drop for PayloadMut {
     fn drop(&mut self) {
         // Unmapped first, so that the memory is free once it is deleted.
         self.map = None;
-        if self.ours && self.client.rpc().is_ours() {
-            self.client.keeper().leave(Chore::Abort { id: self.descriptor.id, by_session: self.by_session });
+        let (id, by_session) = (self.descriptor.id, self.is_by_session());
+        match self.client.is_ours() {
+            _ if !self.ours => {}
+            true => self.client.keeper().leave(Chore::Abort { id, by_session }),
+            false if by_session => self.client.own_sessions().abort_unheard(id),
+            false => {}
         }
     }
 }

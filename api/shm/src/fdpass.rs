@@ -103,11 +103,25 @@ impl SeqPacket {
     /// # Errors
     /// As the kernel says.
     pub fn connect(path: &Path) -> io::Result<Self> {
-        let socket = unix_socket()?;
+        Self::connected(Self { socket: unix_socket()? }, path)
+    }
+
+    /// The same, waiting no longer than this for a listener that is behind; and so for every call that waits, see
+    /// [`Self::set_timeout`].
+    ///
+    /// # Errors
+    /// As the kernel says; `WouldBlock` when the time was over.
+    pub fn connect_within(path: &Path, most: Duration) -> io::Result<Self> {
+        let end = Self { socket: unix_socket()? };
+        end.set_timeout(Some(most))?;
+        Self::connected(end, path)
+    }
+
+    fn connected(end: Self, path: &Path) -> io::Result<Self> {
         loop {
-            match connect(socket.as_raw_fd(), &UnixAddr::new(path)?) {
+            match connect(end.socket.as_raw_fd(), &UnixAddr::new(path)?) {
                 Err(Errno::EINTR) => {}
-                done => return Ok(done.map(|()| Self { socket })?),
+                done => return Ok(done.map(|()| end)?),
             }
         }
     }

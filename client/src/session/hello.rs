@@ -73,11 +73,10 @@ pub(super) fn attach(path: &Path, session_id: u64, secret: &[u8]) -> Result<Welc
 }
 
 fn greet(path: &Path, verb: impl FnOnce(u64) -> Verb) -> Result<Welcomed, NoSession> {
-    let socket = SeqPacket::connect(path).map_err(|error| match error.kind() {
+    let socket = SeqPacket::connect_within(path, PATIENCE).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => NoSession::NoSocket,
         _ => NoSession::Socket(error.into()),
     })?;
-    socket.set_timeout(Some(PATIENCE))?;
     let before = monotonic_ms();
     socket.send(&Request { number: 1, verb: Some(verb(before)) }.encode_to_vec(), &[], Wait::Yes)?;
     let mut room = vec![0; MOST_BYTES];

@@ -126,6 +126,10 @@ impl Home {
         self.shared.wire.lock().clone()
     }
 
+    pub(super) fn mark(&self) -> &Arc<ProcessMark> {
+        &self.shared.mark
+    }
+
     /// Starts the session if that was not tried, and waits until it was.
     pub(super) async fn open(&self) {
         if self.shared.begin() {
@@ -211,6 +215,18 @@ impl Shared {
     pub(super) fn down(&self, why: &NoSession, for_good: bool) {
         let since = for_good.then(Instant::now);
         self.status.send_replace(Status::Down { why: why.to_string(), since });
+    }
+
+    /// The thread has ended. If that was before it came to anything, it was not in order.
+    pub(super) fn ended(&self) {
+        let why = || Status::Down { why: "the session's thread failed".to_owned(), since: Some(Instant::now()) };
+        self.status.send_if_modified(|status| {
+            let starting = matches!(status, Status::Starting);
+            if starting {
+                *status = why();
+            }
+            starting
+        });
     }
 
     /// Whether the client is gone.

@@ -63,6 +63,14 @@ struct Woken {
     readable: bool,
 }
 
+impl Drop for Thread {
+    fn drop(&mut self) {
+        // Whatever it ended of: nobody waits for it.
+        self.shared.connect(None);
+        self.shared.ended();
+    }
+}
+
 impl Thread {
     fn run(mut self) {
         let mut wire = match self.hello() {
@@ -80,7 +88,6 @@ impl Thread {
                 Err(Stopped) => break,
             }
         }
-        self.shared.connect(None);
     }
 
     /// Reads answers and prolongs leases until the daemon hangs up.

@@ -10,8 +10,8 @@ use payload_manager_api::session::v1::response::Outcome;
 use payload_manager_api::session::v1::{
     Abort, Allocate, AllocateResult, Commit, ItemResult, Open, Place, allocate_result, open_result,
 };
-use payload_manager_shm::ReadMap;
 use payload_manager_shm::fdpass::MOST_DESCRIPTORS;
+use payload_manager_shm::{ProcessMark, ReadMap};
 
 use super::OwnSessions;
 use super::take::{Fast, Unmapped};
@@ -25,6 +25,8 @@ use crate::error::{Code, Error, Result};
 pub(crate) struct Made {
     pub(crate) descriptor: core::PayloadDescriptor,
     pub(crate) file: File,
+    /// Of the process whose session allocated it.
+    pub(crate) mark: Arc<ProcessMark>,
 }
 
 impl OwnSessions {
@@ -63,7 +65,7 @@ impl OwnSessions {
         match result {
             allocate_result::Outcome::PayloadDescriptor(descriptor) => {
                 let file = descriptors.into_iter().next()?.into();
-                Some(Ok(Made { descriptor, file }))
+                Some(Ok(Made { descriptor, file, mark: Arc::clone(home.mark()) }))
             }
             allocate_result::Outcome::Error(status) => refused(&status),
         }
@@ -76,6 +78,13 @@ impl OwnSessions {
             ItemResult { error: Some(status), .. } => refused(&status),
             ItemResult { payload_descriptor: committed @ Some(_), .. } => Some(descriptor(committed)),
             ItemResult { .. } => None,
+        }
+    }
+
+    /// Gives up what this session allocated, without waiting for an answer: for a child, in which nobody does chores.
+    pub(crate) fn abort_unheard(&self, id: PayloadId) {
+        if let Some(wire) = self.home().and_then(|home| home.wire()) {
+            wire.tell(Verb::Abort(Abort { ids: vec![id.into()] }));
         }
     }
 

@@ -61,7 +61,12 @@ impl Wire {
 
     /// Says goodbye; the daemon hangs up then.
     pub(super) fn bye(&self) {
-        self.send(0, Verb::Bye(Bye {}));
+        self.tell(Verb::Bye(Bye {}));
+    }
+
+    /// Asks without waiting for the answer, which finds nobody.
+    pub(super) fn tell(&self, verb: Verb) {
+        self.send(0, verb);
     }
 
     fn send(&self, number: u64, verb: Verb) -> bool {
@@ -91,7 +96,7 @@ impl Wire {
         // Who asked may have given up. What was allocated for nobody is given back.
         if let Err(Answer { outcome: Outcome::Allocated(made), .. }) = asked.send(Answer { outcome, descriptors }) {
             let ids = made.results.into_iter().filter_map(super::verbs::allocated_id).collect();
-            self.send(0, Verb::Abort(Abort { ids }));
+            self.tell(Verb::Abort(Abort { ids }));
         }
     }
 

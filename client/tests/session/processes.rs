@@ -37,13 +37,17 @@ fn a_forked_child_has_no_lease_of_its_parents_and_a_session_of_its_own() {
         let again = client.read(id).unwrap();
         assert!(std::ptr::eq(&*own, &*again) && !std::ptr::eq(&*own, &*view));
         assert_eq!(client.path(), DataPath::Session);
+        drop(client.create(5).unwrap());
+        let made = filled(&client, b"child");
+        assert_eq!(&*client.read(made).unwrap(), b"child");
+        assert!(payload.commit().is_err(), "it is the parent's");
         assert!(matches!(client.get(id), Err(Error::Unreachable { .. })), "calls are the parent's");
-        drop((own, again, view, payload, client));
+        drop((own, again, view, client));
     });
     assert!(well.unwrap());
     // The child's were copies; ours are as they were.
     session.wait_for("hang-up", 1);
-    assert_eq!((session.asked("hello"), session.asked("abort"), session.live()), (2, 0, 1));
+    assert_eq!((session.asked("hello"), session.asked("abort"), session.live()), (2, 1, 1));
     assert!(view.is_some_and(|view| view.is_valid()) && payload.is_some() && client.is_some());
 }
 
