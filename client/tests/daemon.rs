@@ -201,3 +201,15 @@ async fn loopback_works_as_the_socket_does() {
     let id = put(&client, 10, Tier::Ram).await;
     assert_eq!(&*over_socket.read(id).await.unwrap(), &[7; 10]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn payloads_in_ram_are_read_and_written_by_the_session() {
+    let (_daemon, client) = daemon(&[]).await;
+    assert_eq!(client.path().await, DataPath::Session);
+    let id = put(&client, 4096, Tier::Ram).await;
+    let (one, other) = (client.read(id).await.unwrap(), client.read(id).await.unwrap());
+    assert!(std::ptr::eq(&*one, &*other) && one.is_valid(), "one mapping");
+    assert_eq!(client.delete(id).await.unwrap_err().reason(), Some(Reason::Leased));
+    client.delete_by_force(id).await.unwrap();
+    assert_eq!((one.is_valid(), other.is_valid(), one[4095]), (false, false, 7));
+}
