@@ -90,6 +90,7 @@ impl Engine {
     /// As many as may run beside those that are running.
     fn begin_evictions(&self, running: usize) -> Vec<Ending> {
         let mut ledger = self.ledger();
+        ledger.collect_reads();
         let steps = ledger.plan_eviction(self.0.transfers.saturating_sub(running), self.now());
         steps.into_iter().filter_map(|step| self.step(step)).collect()
     }

@@ -67,7 +67,7 @@ impl Engine {
             let endings = {
                 let mut ledger = self.ledger();
                 let now = self.now();
-                ledger.note_reads();
+                ledger.collect_reads();
                 match ledger.plan_room(tier, bytes, now)? {
                     Room::Enough => return Ok(()),
                     Room::Wait => None,

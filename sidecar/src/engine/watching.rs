@@ -19,7 +19,6 @@ use payload_manager_core::ledger::{Told, Watch, WatchError, WatchFrom};
 use payload_manager_types::InstanceId;
 use tokio::sync::Notify;
 
-use super::evictor::Bell;
 use super::{Engine, Error, SharedPages};
 
 /// What a watcher is told at a time, at most; the ledger is locked for so long.

@@ -114,16 +114,12 @@ impl<B: Board> Ledger<B> {
         self.let_go(blocks)
     }
 
-    /// Marks as read what sessions have read without asking: to be called before anybody is chosen for eviction.
-    pub fn note_reads(&mut self) {
+    /// Counts what sessions have read without asking: to be called before anybody is chosen for eviction.
+    pub fn collect_reads(&mut self) {
         let mut read = Vec::new();
         self.board.collect_reads(&mut |index| read.push(index));
-        for index in read {
-            let owner = self.board.owner(index);
-            if let Some(payload) = owner.and_then(|id| self.payloads.get_mut(&id)) {
-                payload.visited = true;
-            }
-        }
+        let owners: Vec<PayloadId> = read.into_iter().filter_map(|index| self.board.owner(index)).collect();
+        self.note_reads(owners);
     }
 
     /// Whether blocks wait for their leases to end.
