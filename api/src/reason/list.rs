@@ -88,6 +88,8 @@ reasons! {
     // NOT_FOUND.
     /// There is no such session to be taken up: it has ended, or is in use.
     SessionNotFound = "SESSION_NOT_FOUND",
+    /// There is no such segment: it is gone, or never was.
+    SegmentNotFound = "SEGMENT_NOT_FOUND",
     /// No such payload, or it is deleted or expired.
     PayloadNotFound = "PAYLOAD_NOT_FOUND",
     /// No such stream, or it is deleted.

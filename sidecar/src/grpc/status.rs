@@ -81,6 +81,12 @@ pub(crate) fn session_not_found(session: u64) -> Status {
     status(Code::NotFound, Reason::SessionNotFound, message, [("session_id", session.to_string())])
 }
 
+/// A segment that nobody can map any more.
+pub(crate) fn segment_not_found(segment: u32) -> Status {
+    let message = format!("segment {segment}: there is none of this number; ask for the payload anew");
+    status(Code::NotFound, Reason::SegmentNotFound, message, [("segment", segment.to_string())])
+}
+
 /// A session of somebody else.
 pub(crate) fn session_secret(session: u64) -> Status {
     let message = format!("session {session}: not its secret, or not its user; start a new one");

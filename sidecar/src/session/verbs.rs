@@ -9,7 +9,8 @@ use payload_manager_api::convert;
 use payload_manager_api::core::v1::PayloadId as WireId;
 use payload_manager_api::session::v1::{
     Abort, Allocate, AllocateResult, Allocated, Commit, Delete, ItemResult, Open, OpenResult, Opened,
-    Place as WirePlace, Request, allocate_result, open_result, request::Verb, response::Outcome,
+    Place as WirePlace, Request, SegmentResult, Segments, Shared, allocate_result, open_result, request::Verb,
+    response::Outcome, segment_result,
 };
 use payload_manager_core::Refusal;
 use payload_manager_core::payload::Descriptor;
@@ -52,6 +53,7 @@ impl Server {
             (Verb::Abort(asked), Some(_)) => self.abort(at, number, asked),
             (Verb::Open(asked), Some(session)) => self.open(at, number, session, asked),
             (Verb::Delete(asked), Some(_)) => self.delete(at, number, asked),
+            (Verb::Segments(asked), Some(session)) => self.segments(at, number, session, &asked),
         }
     }
 
@@ -161,6 +163,17 @@ impl Server {
             let stopping = |_| Answer::failed(number, &status::failed(Error::ShuttingDown));
             work.await.unwrap_or_else(stopping)
         })
+    }
+}
+
+impl Server {
+    fn segments(&mut self, at: u64, number: u64, _: u32, asked: &Segments) -> Result<(), Over> {
+        at_most(asked.ids.len(), MOST_SHOWN)?;
+        let none = |id: &u32| SegmentResult {
+            outcome: Some(segment_result::Outcome::Error((&status::segment_not_found(*id)).into())),
+        };
+        let results = asked.ids.iter().map(none).collect();
+        self.answer(at, Answer::new(number, Outcome::Shared(Shared { results })))
     }
 }
 
