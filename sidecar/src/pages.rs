@@ -1,6 +1,6 @@
 //! The shared pages of an instance: opened as the last daemon left them, or made anew.
 
-use payload_manager_shm::{Directory, Identity, OpenError, Records, RpcLeases, SessionPages, object};
+use payload_manager_shm::{Directory, Identity, OpenError, Records, RpcLeases, SessionPages, SetAside, object};
 use payload_manager_tiers::{RamTier, TierStore};
 use payload_manager_types::{InstanceId, LeaseDeadline};
 
@@ -57,11 +57,23 @@ pub fn open(prefix: &str, instance: InstanceId, sizes: Sizes, now_ms: u64) -> Re
     let leases = RpcLeases::open(&base, &identity, directory.epoch_ms(), sizes.max_leases, now_ms, latest)?;
     let (epoch, entries) = (directory.epoch_ms(), directory.max_entries());
     let (sessions, aside) = SessionPages::open(&base, &identity, epoch, entries, now_ms, latest)?;
-    for page in aside {
-        tracing::error!(object = page.name, why = %page.why, "a session's lease page is not to be trusted: its leases are lost. Remove the object once it has been looked at");
-    }
+    aside.iter().for_each(set_aside);
     let for_clients = object::open_read_only(&directory_name)?;
     Ok((SharedPages::new(directory, records, leases, sessions, for_clients, sizes.lease_max_ms), lost))
+}
+
+/// Says what is wrong with a page that is not to be trusted, and removes it if it is only its client who has spoilt it
+/// (promise no-leak).
+fn set_aside(page: &SetAside) {
+    let (object, why) = (&page.name, &page.why);
+    if !page.is_garbage() {
+        tracing::error!(object, %why, "a session's lease page is not to be trusted: its leases are lost. Remove the object once it has been looked at");
+        return;
+    }
+    tracing::error!(object, %why, "a session's lease page is not to be trusted: its leases are lost, and it is removed");
+    if let Err(error) = object::unlink(object) {
+        tracing::error!(object, %error, "it can't be removed; the next start tries again");
+    }
 }
 
 /// A block keeps its record until its last lease is gone: so there are more than there can be payloads.

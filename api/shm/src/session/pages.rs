@@ -13,13 +13,30 @@ use crate::page::DRAFT;
 use crate::slot::{self, SlotState, Word};
 use crate::sync::AtomicU64;
 
-/// A page that was found and not taken on. Its object is left where it is, for a person or [`object::unlink`].
+/// A page that was found and not taken on. Its object is left where it is: see [`Self::is_garbage`].
 #[derive(Debug)]
 pub struct SetAside {
     /// The object.
     pub name: String,
     /// What is wrong with it.
     pub why: OpenError,
+}
+
+impl SetAside {
+    /// Whether its object is the daemon's own, by its name and its owner, and nothing on it will ever count: its client
+    /// has spoilt it. To be unlinked then (promise no-leak). What is another user's, or could not be looked at, is not
+    /// known to be garbage.
+    #[must_use]
+    pub const fn is_garbage(&self) -> bool {
+        match self.why {
+            OpenError::Torn { .. }
+            | OpenError::Foreign { .. }
+            | OpenError::OtherBoot { .. }
+            // Made with the directory, whose layout is known: it was written over the number.
+            | OpenError::NewerLayout { .. } => true,
+            OpenError::NotThere | OpenError::OtherOwner { .. } | OpenError::Os { .. } => false,
+        }
+    }
 }
 
 /// Who holds a block, for those who ask why it is still there.
