@@ -30,8 +30,9 @@ impl Engine {
                 }
             }
             Ok(Err(error @ (TierError::Missing { .. } | TierError::WrongSize { .. }))) => {
+                // Deleted while it was looked for: its file is the deletion's.
+                let Some(blocks) = self.ledger().twin_lost(check) else { return Ok(()) };
                 tracing::error!(payload = %id, %tier, %error, "a copy is bad or gone; what is faster stays, and it is written again");
-                let blocks = self.ledger().twin_lost(check);
                 self.put_aside(id, tier, place, blocks);
                 Ok(())
             }

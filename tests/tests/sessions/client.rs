@@ -62,7 +62,7 @@ impl Peer {
 
     /// Begins a session.
     pub(crate) fn hello(self) -> Result<Client, Status> {
-        self.begin(Verb::Hello(Hello { layouts: vec![LAYOUT], program: "a test".to_owned(), ..Hello::default() }))
+        self.begin(hello())
     }
 
     /// Takes a session up.
@@ -71,8 +71,33 @@ impl Peer {
         self.begin(Verb::Attach(Attach { session_id, secret, layouts: vec![LAYOUT], clock_ms: 0 }))
     }
 
+    /// As [`Self::hello`], with the directory's descriptor beside what the client makes of it.
+    pub(crate) fn hello_with_directory(self) -> (Client, File) {
+        let (outcome, files) = self.ask(hello()).unwrap();
+        let directory = File::from(files[0].try_clone().unwrap());
+        (self.welcomed(outcome, files).unwrap(), directory)
+    }
+
+    /// As [`Self::hello`]; who is refused keeps its connection, if the daemon has not hung up.
+    pub(crate) fn try_hello(self) -> Result<Client, Self> {
+        match self.ask(hello()) {
+            Ok((outcome @ Outcome::Welcome(_), files)) => Ok(self.welcomed(outcome, files).unwrap()),
+            Ok((Outcome::Error(error), _)) => {
+                let error = Status::from(error);
+                assert_eq!(why(&error), Some(Reason::SessionLimit), "{error:?}");
+                Err(self)
+            }
+            Ok(other) => panic!("no answer to a hello: {other:?}"),
+            Err(_) => Err(self),
+        }
+    }
+
     pub(crate) fn begin(self, verb: Verb) -> Result<Client, Status> {
         let (outcome, files) = self.ask(verb).unwrap();
+        self.welcomed(outcome, files)
+    }
+
+    fn welcomed(self, outcome: Outcome, files: Vec<OwnedFd>) -> Result<Client, Status> {
         let welcome = match outcome {
             Outcome::Welcome(welcome) => welcome,
             Outcome::Error(error) => return Err(error.into()),
@@ -95,6 +120,10 @@ impl Peer {
             }
         }
     }
+}
+
+fn hello() -> Verb {
+    Verb::Hello(Hello { layouts: vec![LAYOUT], program: "a test".to_owned(), ..Hello::default() })
 }
 
 impl Client {

@@ -1,5 +1,10 @@
 //! Clients that break the rules: they harm themselves.
 
+mod forks;
+mod kernel;
+mod limits;
+mod spoilt;
+
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::IoSlice;

@@ -20,6 +20,16 @@ const HEIR: &str = "PAYLOAD_MANAGER_TEST_HEIR";
 /// What a client says once it has its lease.
 const HELD: &str = "it is held";
 
+/// An id as it is handed down to a client.
+pub(crate) fn to_hex(id: &PayloadId) -> String {
+    id.value.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(crate) fn from_hex(hex: &str) -> PayloadId {
+    let value = (0..16).map(|n| u8::from_str_radix(&hex[2 * n..2 * n + 2], 16).unwrap()).collect();
+    PayloadId { value }
+}
+
 /// A client that holds a lease until it is killed.
 pub(crate) struct Holder(Child);
 
@@ -28,7 +38,7 @@ impl Holder {
     pub(crate) fn start(socket: PathBuf, id: &PayloadId, heir: bool) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "others::holder", "--nocapture"]).env(SOCKET, socket);
-        command.env(LEASE, id.value.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        command.env(LEASE, to_hex(id));
         if heir {
             command.env(HEIR, "1");
         }
@@ -58,9 +68,7 @@ impl Drop for Holder {
 #[test]
 fn holder() {
     let Some(socket) = std::env::var_os(SOCKET) else { return };
-    let hex = std::env::var(LEASE).unwrap();
-    let value = (0..16).map(|n| u8::from_str_radix(&hex[2 * n..2 * n + 2], 16).unwrap()).collect();
-    let id = PayloadId { value };
+    let id = from_hex(&std::env::var(LEASE).unwrap());
     let client: Client = Peer::connect(&PathBuf::from(socket)).hello().unwrap();
     let lease: Lease = client.take(&id);
     let mut heir = None;

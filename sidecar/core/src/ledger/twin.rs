@@ -59,10 +59,11 @@ impl<B: Board> Ledger<B> {
     }
 
     /// The copy is gone or has another length: it is one no longer, and the faster ones stay. Its bytes are given back
-    /// to the budget by [`Ledger::freed`] on what is returned.
-    pub fn twin_lost(&mut self, check: Check) -> Vec<Retired> {
+    /// to the budget by [`Ledger::freed`] on what is returned. `None` if the payload was deleted meanwhile, and its copy
+    /// with it: nothing is lost.
+    pub fn twin_lost(&mut self, check: Check) -> Option<Vec<Retired>> {
         let (id, tier) = (check.id, check.tier);
-        if self.end_check(check) { self.lose_copy(id, tier) } else { Vec::new() }
+        self.end_check(check).then(|| self.lose_copy(id, tier))
     }
 
     /// Whether the payload is still there.

@@ -43,6 +43,20 @@ fn a_payload_that_is_deleted_while_its_twin_is_looked_at_is_gone() {
 }
 
 #[test]
+fn a_twin_that_was_deleted_with_its_payload_is_not_lost() {
+    let mut w = World { looks_later: true, ..World::new([0, 100, 100, 0]) };
+    w.create(1, 10, Tier::Disk);
+    w.promote(1, Tier::Ram).unwrap();
+    w.settle();
+    w.spill(1, Tier::Disk).unwrap();
+    let Job::Check(check) = w.jobs.remove(0) else { panic!("it is not looked for") };
+    w.delete(1, false).unwrap();
+    assert!(w.ledger.twin_lost(check).is_none(), "there is nothing to be told or to be set aside");
+    w.settle();
+    w.check_nothing_left();
+}
+
+#[test]
 fn spill_drops_the_faster_copy_and_shows_durable() {
     let mut w = World::new([0, 100, 100, 0]);
     w.create(1, 40, Tier::Ram);

@@ -284,7 +284,7 @@ impl World {
             }
             (false, true) => self.ledger.abort_check(check),
             (false, false) => {
-                let free = self.ledger.twin_lost(check);
+                let free = self.ledger.twin_lost(check).unwrap_or_default();
                 self.free(free, false);
             }
         }
