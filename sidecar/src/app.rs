@@ -12,7 +12,7 @@ use payload_manager_catalog::{Catalog, CatalogError, Change, Durability, Reader,
 use payload_manager_core::facts::Facts;
 use payload_manager_core::ledger::{Limits, Watermarks};
 use payload_manager_shm::{FolderLock, LockError};
-use payload_manager_tiers::{CgroupGauge, DiskOptions, DiskTier, Found, RamTier, TierError, TierStore};
+use payload_manager_tiers::{CgroupGauge, DiskOptions, DiskTier, Found, RamTier, Segments, TierError, TierStore};
 use payload_manager_types::{Tier, UnixMillis};
 
 use crate::archive::ArchiveWriter;
@@ -103,6 +103,8 @@ impl App {
         let disk = DiskTier::open(&root, options)?;
         let ram = RamTier::new(config.shm_prefix.clone(), Arc::new(CgroupGauge::default()));
         let store = instance::claim(&config.data_dir.path, &root, config.fresh)?;
+        let segments = Segments::of(&ram, &instance::base_name(&config.shm_prefix, store.instance()));
+        let ram = ram.with_segments(segments.clone());
         let (recovered, clock) = revive(&config, &store, &ram, &disk)?;
         let catalog = Arc::new(Catalog::start(Box::new(store), crate::engine::gate::IN_FLIGHT * 2)?);
         write_down(&catalog, recovered.changes)?;
@@ -110,6 +112,7 @@ impl App {
         let engine = Engine::new(Parts {
             ledger: recovered.ledger,
             tiers: [None, Some(Arc::new(ram) as Arc<dyn TierStore>), Some(Arc::new(disk) as _), None],
+            segments,
             gate: Gate::new(Arc::clone(&catalog)),
             clock,
             archive: ArchiveWriter,

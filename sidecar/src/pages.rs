@@ -128,6 +128,11 @@ pub fn drop_all(prefix: &str, instance: InstanceId, ram: &RamTier) -> Result<u64
     if let Ok(records) = Records::open(&format!("{base}-records"), &Identity::of(instance)?) {
         for (_, stored) in records.iter() {
             let Ok(stored) = stored else { continue };
+            // What is in a segment goes with it, below.
+            if stored.record.place.unit != 0 {
+                dropped += 1;
+                continue;
+            }
             match ram.free(stored.record.id, stored.record.place) {
                 Ok(()) => dropped += 1,
                 Err(error) => tracing::error!(payload = %stored.record.id, %error, "its object could not be removed"),

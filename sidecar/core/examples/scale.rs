@@ -16,7 +16,7 @@ use payload_manager_core::Ledger;
 use payload_manager_core::facts::Labels;
 use payload_manager_core::ledger::{AllocateRequest, Cursor, Limits, Watermarks};
 use payload_manager_core::payload::Payload;
-use payload_manager_types::{EvictionPolicy, PayloadId, Protection, Tier};
+use payload_manager_types::{EvictionPolicy, PayloadId, Place, Protection, Tier};
 
 use plain::{NOW, PlainBoard};
 
@@ -37,6 +37,7 @@ fn request(n: u64) -> AllocateRequest {
         id: PayloadId::from_words(n, !n),
         size: 4096,
         tier: Tier::Ram,
+        place: Place::OWN,
         ttl_ms: 0,
         no_evict: false,
         policy: EvictionPolicy::default(),

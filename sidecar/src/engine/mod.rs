@@ -10,8 +10,8 @@
 //! `write` is a payload's way in and out, `read` its leases and listings, `leases` many of them at once, `mover` its
 //! way between tiers (`transfer` carries it out; `twin`, if it has a copy there already), `room` who goes when one is
 //! full, `evictor` who goes before it is, `pin` who does not, `reaper` what time does to it, `metadata` and `lineage`
-//! what is said about it, `watching` who follows its changes, `sessions` who reads without asking, `swift` what is done
-//! for them without waiting, `streams` the logs that name it, `recovery` what
+//! what is said about it, `watching` who follows its changes, `sessions` who reads without asking, `segments` what they
+//! write into, `swift` what is done for them without waiting, `streams` the logs that name it, `recovery` what
 //! start-up makes of what it finds.
 //!
 //! What changes state runs as a task of the engine's own ([`Engine::detached`]): a caller who hangs up in the middle
@@ -30,6 +30,7 @@ mod read;
 mod reaper;
 pub mod recovery;
 mod room;
+mod segments;
 pub mod sessions;
 mod streams;
 mod swift;
@@ -48,7 +49,7 @@ use payload_manager_catalog::{Reader, StoreError};
 use payload_manager_core::Ledger;
 use payload_manager_core::backlog::Retired;
 use payload_manager_core::ledger::{Now, Stats};
-use payload_manager_tiers::{Location, TierStore};
+use payload_manager_tiers::{Location, Segments, TierStore};
 use payload_manager_types::{PayloadId, Place, Tier};
 use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -72,6 +73,8 @@ pub struct Parts {
     pub ledger: Ledger<SharedPages>,
     /// By [`Tier::index`]; `None`: not configured.
     pub tiers: [Option<Arc<dyn TierStore>>; 4],
+    /// Those of the RAM tier.
+    pub segments: Segments,
     /// The way to the catalog.
     pub gate: Gate,
     /// What time it is.
@@ -99,6 +102,7 @@ type Ending = watch::Receiver<Option<Result<(), Error>>>;
 struct Inner {
     ledger: Mutex<Ledger<SharedPages>>,
     tiers: [Option<Arc<dyn TierStore>>; 4],
+    segments: Segments,
     gate: Gate,
     clock: Arc<dyn Clock>,
     archive: ArchiveWriter,
@@ -132,10 +136,13 @@ impl Engine {
     pub fn new(parts: Parts) -> Result<Self, Error> {
         let catalog = parts.gate.catalog();
         let streams = streams::Streams::load(catalog)?;
-        let watchers = watching::Watchers::new(catalog.instance(), catalog.next_start()?);
+        let start = catalog.next_start()?;
+        let watchers = watching::Watchers::new(catalog.instance(), start);
+        parts.segments.number_from(start);
         Ok(Self(Arc::new(Inner {
             ledger: Mutex::new(parts.ledger),
             tiers: parts.tiers,
+            segments: parts.segments,
             gate: parts.gate,
             clock: parts.clock,
             archive: parts.archive,

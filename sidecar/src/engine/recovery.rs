@@ -137,6 +137,9 @@ pub fn recover(remains: Remains, limits: Limits) -> Result<Recovered, Error> {
     }
     recovery.retire(&entries);
     recovery.sweep_entries(&entries);
+    if let Some(segments) = recovery.ram.segments() {
+        segments.settle()?;
+    }
     recovery.report.leases = recovery.ledger.stats().leases;
     let Recovery { ledger, changes, free, report, .. } = recovery;
     Ok(Recovered { ledger, changes, free, report })
@@ -166,16 +169,24 @@ impl Recovery {
                     self.ram.free(record.id, record.place)?;
                     self.ledger.board_mut().free_record(at);
                 }
-                BlockState::Retired => self.retired.push(out(at, &record)),
+                BlockState::Retired => self.goes(at, &record),
                 BlockState::Deleting => {
                     views.remove(&record.id);
                     self.deleting.insert(record.id);
-                    self.retired.push(out(at, &record));
+                    self.goes(at, &record);
                 }
                 BlockState::Free => {}
             }
         }
         Ok(())
+    }
+
+    /// A block on its way out. In a segment it is counted until it is gone.
+    fn goes(&mut self, at: RecordIndex, record: &Record) {
+        if let Some(segments) = self.ram.segments().filter(|_| record.place.unit != 0) {
+            segments.adopt(record.place, record.length);
+        }
+        self.retired.push(out(at, record));
     }
 
     fn adopt(&mut self, id: PayloadId, view: View) {
@@ -223,15 +234,18 @@ impl Recovery {
 
     /// A RAM copy whose object is there; of one that is not, the record goes.
     fn usable_ram(&mut self, at: RecordIndex, record: &Record, facts: &Facts) -> Option<RamBlock> {
-        let name = self.ram.name(record.id);
-        let usable = match object::length(&name) {
-            Ok(length) => length == record.length || facts.phase == Phase::Allocated,
-            Err(_) => false,
+        let usable = match self.ram.segments().filter(|_| record.place.unit != 0) {
+            Some(segments) => segments.adopt(record.place, record.length),
+            None => match object::length(&self.ram.name(record.id)) {
+                Ok(length) => length == record.length || facts.phase == Phase::Allocated,
+                Err(_) => false,
+            },
         };
         if usable {
             return Some(RamBlock { record: at, place: record.place, block: record.block });
         }
-        tracing::error!(payload = %record.id, object = %name, "its shared-memory object is gone or was resized");
+        let location = self.ram.location(record.id, record.place);
+        tracing::error!(payload = %record.id, ?location, "its shared-memory object is gone or was resized");
         self.ledger.board_mut().free_record(at);
         None
     }

@@ -15,6 +15,9 @@ impl Engine {
     /// # Errors
     /// What it failed with, if that was something else, if it was `relieved` before, or if nothing may go.
     pub(super) async fn relieve_once(&self, relieved: &mut bool, tier: Tier, error: Error) -> Result<(), Error> {
+        if tier == Tier::Ram && self.cools(&error)? {
+            return Ok(());
+        }
         let full = is_full(&error, tier).filter(|_| !std::mem::replace(relieved, true));
         match full {
             Some(bytes) if self.relieve(tier, bytes).await => Ok(()),

@@ -44,6 +44,8 @@ pub struct SessionRow {
     pub leases: u64,
     /// Bytes that its leases keep, each block once.
     pub bytes: u64,
+    /// Memory behind the segments that it fills, in bytes.
+    pub segment_bytes: u64,
 }
 
 /// What a client gets to share with the daemon.
@@ -224,7 +226,7 @@ impl Engine {
         blocks.sort_unstable();
         blocks.dedup();
         let bytes = blocks.into_iter().filter_map(|block| ledger.named(block)).map(|(.., size)| size).sum();
-        SessionRow { id: session_id(number), member, leases, bytes }
+        SessionRow { id: session_id(number), member, leases, bytes, segment_bytes: self.segment_bytes(number) }
     }
 }
 

@@ -1,5 +1,5 @@
-//! What the thread of the session socket may do by itself: allocate and commit small payloads in RAM, by a few system
-//! calls that do not wait. Everything else is [`None`] here, and goes the ordinary way on the runtime.
+//! What the thread of the session socket may do by itself: allocate in memory that the session has at hand, and commit in
+//! RAM, by a few system calls that do not wait. Everything else is [`None`] here, and goes the ordinary way on the runtime.
 
 use payload_manager_core::Refusal;
 use payload_manager_core::payload::{Descriptor, Payload};
@@ -9,23 +9,26 @@ use super::write::{SMALL, offered};
 use super::{Engine, Error, NewPayload};
 
 impl Engine {
-    /// Allocates, if that takes no waiting: in RAM, small, with nothing to write down first, and with room for it.
+    /// Allocates, if that takes no waiting: in RAM, where the session has memory at hand, with nothing to write down
+    /// first, and with room for it.
     pub fn allocate_at_once(&self, new: &NewPayload) -> Option<Result<Descriptor, Error>> {
-        if new.tier != Tier::Ram || new.size > SMALL || !new.labels.is_empty() {
+        if new.tier != Tier::Ram || !new.labels.is_empty() {
             return None;
         }
         if let Err(refusal) = offered(new) {
             return Some(Err(refusal.into()));
         }
-        let request = self.asked(new.clone());
-        let allocation = match self.ledger().allocate(request, self.now()) {
+        let place = self.place_at_once(new)?;
+        let request = self.asked(new.clone(), place);
+        let asked = self.ledger().allocate(request, self.now());
+        let allocation = match asked {
             Ok(allocation) => allocation,
-            Err(Refusal::TierFull { .. }) => return None,
-            Err(refusal) => return Some(Err(refusal.into())),
+            Err(refusal) => {
+                self.leave_place(place);
+                return (!matches!(refusal, Refusal::TierFull { .. })).then_some(Err(refusal.into()));
+            }
         };
-        let (id, size) = (allocation.id(), allocation.size());
-        let made = self.tier(Tier::Ram).and_then(|store| Ok(store.allocate(id, size)?));
-        Some(self.allocated(allocation, made))
+        Some(self.allocated(allocation, Ok(place)))
     }
 
     /// Commits, if that takes no waiting.
@@ -77,7 +80,9 @@ impl Engine {
     }
 }
 
+/// In a segment, whatever its size, or small in an object of its own; and nothing to be written down first.
 fn is_swift(payload: &Payload) -> bool {
-    let in_ram = payload.fastest().is_some_and(|(tier, _)| tier == Tier::Ram);
-    in_ram && payload.facts().size <= SMALL && payload.facts().labels.is_empty()
+    let Some((Tier::Ram, copy)) = payload.fastest() else { return false };
+    let facts = payload.facts();
+    (copy.place.unit != 0 || facts.size <= SMALL) && facts.labels.is_empty()
 }

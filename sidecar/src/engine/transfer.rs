@@ -88,8 +88,11 @@ impl Engine {
         };
         let (facts, place) = (ticket.facts.clone(), ticket.from_place);
         let (archive, now) = (self.0.archive, self.now().wall);
-        let hurry = self.0.hurry.clone();
+        let (engine, hurry) = (self.clone(), self.0.hurry.clone());
         let work = move || {
+            if to.tier() == Tier::Ram {
+                engine.cool()?;
+            }
             let meta = |sum: Checksum| archive.encode(&facts, Some(sum), now);
             let watch = |_| !hurry.is_cancelled();
             Ok(copy_checked((&*from, place), &*to, &facts, &meta, &watch))

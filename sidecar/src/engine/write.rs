@@ -30,6 +30,8 @@ pub struct NewPayload {
     pub protection: Protection,
     /// What its producer says about it.
     pub labels: Labels,
+    /// The session that fills it, if it is one's.
+    pub session: Option<u32>,
 }
 
 impl Engine {
@@ -44,12 +46,17 @@ impl Engine {
 
     async fn allocate_now(&self, new: NewPayload) -> Result<Descriptor, Error> {
         offered(&new)?;
-        let request = self.asked(new);
+        let place = self.place_for(&new).await?;
+        let request = self.asked(new, place);
         let mut relieved = false;
         loop {
-            match self.allocate_once(&request).await {
-                Err(error) => self.relieve_once(&mut relieved, request.tier, error).await?,
-                allocated => return allocated,
+            let error = match self.allocate_once(&request).await {
+                Ok(allocated) => return Ok(allocated),
+                Err(error) => error,
+            };
+            if let Err(error) = self.relieve_once(&mut relieved, request.tier, error).await {
+                self.leave_place(place);
+                return Err(error);
             }
         }
     }
@@ -69,11 +76,12 @@ impl Engine {
     }
 
     /// What the ledger is asked for.
-    pub(super) fn asked(&self, new: NewPayload) -> AllocateRequest {
+    pub(super) fn asked(&self, new: NewPayload, place: Place) -> AllocateRequest {
         AllocateRequest {
             id: PayloadId::from_bytes(*uuid::Uuid::now_v7().as_bytes()),
             size: new.size,
             tier: new.tier,
+            place,
             ttl_ms: new.ttl_ms,
             no_evict: new.no_evict,
             policy: new.policy,
@@ -111,8 +119,8 @@ impl Engine {
             self.put(row, Durability::Committed).await?;
             failpoint::hit("allocate-row-written");
         }
-        let store = self.tier(tier)?;
-        let made = quickly(tier, size, move || Ok(store.allocate(id, size)?)).await;
+        let (engine, place) = (self.clone(), allocation.place());
+        let made = quickly(tier, size, move || engine.make_now(tier, id, place, size)).await;
         if made.is_err() && written {
             self.submit_delete(id, Vec::new(), Durability::Soon).await?.done().await?;
         }

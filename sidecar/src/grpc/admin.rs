@@ -67,7 +67,7 @@ fn info(row: SessionRow) -> SessionInfo {
         connected_at: Some(row.member.since.into()),
         live_leases: row.leases,
         leased_bytes: row.bytes,
-        segment_bytes: 0,
+        segment_bytes: row.segment_bytes,
     }
 }
 

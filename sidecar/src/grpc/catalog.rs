@@ -221,5 +221,6 @@ pub(crate) fn new_payload(asked: Allocate) -> NewPayload {
         policy: asked.policy,
         protection: asked.protection,
         labels: Labels { dataset, producer, tags },
+        session: None,
     }
 }

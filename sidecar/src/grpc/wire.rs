@@ -45,8 +45,9 @@ fn shown_tier(descriptor: &Descriptor) -> Tier {
 
 fn location(engine: &Engine, id: PayloadId, tier: Tier, place: Place, length: u64) -> Option<WireLocation> {
     Some(match engine.location(id, tier, place)? {
-        Location::SharedMemory { name, offset } => {
-            WireLocation::Ram { name, unit: place.unit, offset, segment: length + offset, length }
+        Location::SharedMemory { name, offset, object_bytes } => {
+            let segment = object_bytes.unwrap_or(length);
+            WireLocation::Ram { name, unit: place.unit, offset, segment, length }
         }
         Location::File { path, offset } => {
             WireLocation::File { path: path.to_string_lossy().into_owned(), offset, length }

@@ -5,6 +5,7 @@ use std::fs::File;
 use payload_manager_api::core::v1::CallStatus;
 use payload_manager_api::session::v1::{
     AllocateResult, Done, ItemResult, OpenResult, Response, allocate_result, open_result, response::Outcome,
+    segment_result,
 };
 use payload_manager_shm::fdpass::MOST_BYTES;
 use payload_manager_types::PayloadId;
@@ -59,6 +60,10 @@ fn errors(response: &mut Response) -> Box<dyn Iterator<Item = &mut CallStatus> +
         })),
         Some(Outcome::Opened(all)) => Box::new(all.results.iter_mut().filter_map(|r| match &mut r.outcome {
             Some(open_result::Outcome::Error(error)) => Some(error),
+            _ => None,
+        })),
+        Some(Outcome::Shared(all)) => Box::new(all.results.iter_mut().filter_map(|r| match &mut r.outcome {
+            Some(segment_result::Outcome::Error(error)) => Some(error),
             _ => None,
         })),
         _ => Box::new(std::iter::empty()),

@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use nix::fcntl::OFlag;
 use payload_manager_core::payload::Descriptor;
 use payload_manager_shm::object;
+use payload_manager_tiers::ram::segments::Mapped;
 use payload_manager_tiers::{Location, TierError};
 use payload_manager_types::{PayloadId, Tier};
 
@@ -26,14 +27,23 @@ pub(super) fn for_reading(leased: &Leased) -> Result<File, Error> {
     file.map_err(|error| failed(id, tier, error))
 }
 
-/// An allocation in RAM, for its producer.
-pub(super) fn for_writing(engine: &Engine, made: &Descriptor) -> Result<File, Error> {
+/// An allocation in RAM, for its producer; none where it is in a segment, which is mapped once.
+pub(super) fn for_writing(engine: &Engine, made: &Descriptor) -> Result<Option<File>, Error> {
     let id = made.facts.id;
+    if made.placement.is_some_and(|(_, place)| place.unit != 0) {
+        return Ok(None);
+    }
     let location = made.placement.and_then(|(tier, place)| engine.location(id, tier, place));
     let Some(Location::SharedMemory { name, .. }) = location else {
         return Err(Error::Bug(format!("payload {id}: allocated in RAM, and not there")));
     };
-    object::open(&name).map_err(|error| failed(id, Tier::Ram, error))
+    object::open(&name).map(Some).map_err(|error| failed(id, Tier::Ram, error))
+}
+
+/// A segment: for writing if the session is its producer, else for reading.
+pub(super) fn of_segment(engine: &Engine, segment: u32, session: u32) -> Result<Option<Mapped>, Error> {
+    let shared = engine.segment(segment, session);
+    shared.map_err(|error| Error::Bug(format!("segment {segment} can't be opened for a session: {error}")))
 }
 
 fn failed(id: PayloadId, tier: Tier, error: io::Error) -> Error {

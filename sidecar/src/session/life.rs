@@ -151,6 +151,7 @@ impl Server {
             "a session"
         );
         self.engine.members().lock().insert(page, record.member());
+        self.engine.begin_segments(page);
         self.book.insert(page, record);
     }
 
@@ -209,6 +210,7 @@ impl Server {
         if gone {
             self.engine.drop_page(page);
         }
+        self.engine.end_segments(page);
         self.engine.members().lock().remove(&page);
         self.book.remove(page);
         left

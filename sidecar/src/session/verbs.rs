@@ -9,13 +9,14 @@ use payload_manager_api::convert;
 use payload_manager_api::core::v1::PayloadId as WireId;
 use payload_manager_api::session::v1::{
     Abort, Allocate, AllocateResult, Allocated, Commit, Delete, ItemResult, Open, OpenResult, Opened,
-    Place as WirePlace, Request, SegmentResult, Segments, Shared, allocate_result, open_result, request::Verb,
+    Place as WirePlace, Request, Segment, SegmentResult, Segments, Shared, allocate_result, open_result, request::Verb,
     response::Outcome, segment_result,
 };
 use payload_manager_core::Refusal;
 use payload_manager_core::payload::Descriptor;
 use payload_manager_shm::fdpass::MOST_DESCRIPTORS;
 use payload_manager_tiers::Location;
+use payload_manager_tiers::ram::segments::Mapped;
 use payload_manager_types::{PayloadId, Tier};
 use tonic::Status;
 
@@ -48,7 +49,7 @@ impl Server {
             (Verb::Bye(_), _) => Err(Over::HungUp),
             (Verb::Hello(_) | Verb::Attach(_), Some(_)) => Err(Over::Broke("a second session")),
             (_, None) => Err(Over::Broke("a request without a session")),
-            (Verb::Allocate(asked), Some(_)) => self.allocate(at, number, asked),
+            (Verb::Allocate(asked), Some(session)) => self.allocate(at, number, session, asked),
             (Verb::Commit(asked), Some(_)) => self.commit(at, number, asked),
             (Verb::Abort(asked), Some(_)) => self.abort(at, number, asked),
             (Verb::Open(asked), Some(session)) => self.open(at, number, session, asked),
@@ -67,10 +68,11 @@ impl Server {
         Ok(())
     }
 
-    fn allocate(&mut self, at: u64, number: u64, asked: Allocate) -> Result<(), Over> {
+    fn allocate(&mut self, at: u64, number: u64, session: u32, asked: Allocate) -> Result<(), Over> {
         at_most(asked.requests.len(), MOST_SHOWN)?;
         let engine = self.engine.clone();
-        let asked: Vec<Result<NewPayload, Status>> = asked.requests.into_iter().map(new_payload).collect();
+        let asked: Vec<Result<NewPayload, Status>> =
+            asked.requests.into_iter().map(|asked| new_payload(asked, session)).collect();
         let done: Vec<Option<Result<Descriptor, Status>>> = asked
             .iter()
             .map(|new| match new {
@@ -144,6 +146,12 @@ impl Server {
         self.later(at, async move { Answer::done(number, each(ids, |id| engine.delete(id, asked.force)).await) })
     }
 
+    fn segments(&mut self, at: u64, number: u64, session: u32, asked: &Segments) -> Result<(), Over> {
+        at_most(asked.ids.len(), MOST_SHOWN)?;
+        let answer = shared(&self.engine, number, session, &asked.ids);
+        self.answer(at, answer)
+    }
+
     fn open(&mut self, at: u64, number: u64, session: u32, asked: Open) -> Result<(), Over> {
         at_most(asked.ids.len(), MOST_SHOWN)?;
         let ids: Vec<Result<PayloadId, Status>> = asked.ids.into_iter().map(id_of).collect();
@@ -166,17 +174,6 @@ impl Server {
     }
 }
 
-impl Server {
-    fn segments(&mut self, at: u64, number: u64, _: u32, asked: &Segments) -> Result<(), Over> {
-        at_most(asked.ids.len(), MOST_SHOWN)?;
-        let none = |id: &u32| SegmentResult {
-            outcome: Some(segment_result::Outcome::Error((&status::segment_not_found(*id)).into())),
-        };
-        let results = asked.ids.iter().map(none).collect();
-        self.answer(at, Answer::new(number, Outcome::Shared(Shared { results })))
-    }
-}
-
 fn at_most(items: usize, most: usize) -> Result<(), Over> {
     if items > most { Err(Over::Broke("a request for too many at once")) } else { Ok(()) }
 }
@@ -186,9 +183,13 @@ fn id_of(id: WireId) -> Result<PayloadId, Status> {
         .map_err(status::invalid)
 }
 
-fn new_payload(asked: payload_manager_api::runtime::v1::AllocatePayloadRequest) -> Result<NewPayload, Status> {
+fn new_payload(
+    asked: payload_manager_api::runtime::v1::AllocatePayloadRequest,
+    session: u32,
+) -> Result<NewPayload, Status> {
     let asked = convert::Allocate::try_from(asked).map_err(status::invalid)?;
-    if asked.tier == Tier::Ram { Ok(catalog::new_payload(asked)) } else { Err(status::ram_alone()) }
+    let new = NewPayload { session: Some(session), ..catalog::new_payload(asked) };
+    if new.tier == Tier::Ram { Ok(new) } else { Err(status::ram_alone()) }
 }
 
 /// What was allocated, with its descriptors; what can't be opened is given up with the session.
@@ -199,11 +200,11 @@ fn allocated(engine: &Engine, number: u64, made: impl Iterator<Item = Result<Des
         let opened = made.and_then(|made| {
             answer.made.push(made.facts.id);
             let file = descriptors::for_writing(engine, &made).map_err(status::failed)?;
-            Ok((made, file))
+            answer.files.extend(file);
+            Ok(made)
         });
         results.push(match opened {
-            Ok((made, file)) => {
-                answer.files.push(file);
+            Ok(made) => {
                 let shown = wire::descriptor(engine, &made);
                 AllocateResult { outcome: Some(allocate_result::Outcome::PayloadDescriptor(shown)) }
             }
@@ -243,6 +244,24 @@ fn opened(engine: &Engine, number: u64, leased: Vec<Result<Leased, Status>>) -> 
     let results = results.map(|result: Result<_, Status>| result.unwrap_or_else(|status| not_opened(&status)));
     let results = results.collect();
     Answer { files, ..Answer::new(number, Outcome::Opened(Opened { results })) }
+}
+
+fn shared(engine: &Engine, number: u64, session: u32, ids: &[u32]) -> Answer {
+    let mut files = Vec::new();
+    let mut share = |id: &u32| {
+        let mapped = descriptors::of_segment(engine, *id, session).map_err(status::failed)?;
+        let Mapped { name, bytes, file, writable } = mapped.ok_or_else(|| status::segment_not_found(*id))?;
+        files.push(file);
+        Ok(Segment { shm_name: name, length_bytes: bytes, writable })
+    };
+    let results = ids.iter().map(|id| SegmentResult {
+        outcome: Some(match share(id) {
+            Ok(segment) => segment_result::Outcome::Segment(segment),
+            Err::<_, Status>(status) => segment_result::Outcome::Error((&status).into()),
+        }),
+    });
+    let results = results.collect();
+    Answer { files, ..Answer::new(number, Outcome::Shared(Shared { results })) }
 }
 
 /// Does something to each, some together.

@@ -119,7 +119,7 @@ impl TierStore for HeapTier {
 
     /// A name that nobody can open.
     fn location(&self, id: PayloadId, place: Place) -> Location {
-        Location::SharedMemory { name: format!("/heap-{id}"), offset: place.offset }
+        Location::SharedMemory { name: format!("/heap-{id}"), offset: place.offset, object_bytes: None }
     }
 
     fn allocate(&self, id: PayloadId, size: u64) -> Result<Place, TierError> {

@@ -1,10 +1,12 @@
-//! RAM: a POSIX shared-memory object of its own for each payload, named `/<prefix>-<uuid>`.
+//! RAM: a POSIX shared-memory object of its own for each payload, named `/<prefix>-<uuid>`; or a part of one of a
+//! session's [`segments`], where its place says so.
 //!
 //! Clients map the objects; the daemon never does, it reads and writes them by offset, so that a producer who truncates
 //! its object under the daemon's feet makes a short read, not a SIGBUS. An object is exactly as long as its payload,
-//! writable (0600) while it is allocated and read-only (0400) once sealed. Not here: warm segments, directory, records.
+//! writable (0600) while it is allocated and read-only (0400) once sealed. Not here: directory, records.
 
 mod object;
+pub mod segments;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -15,23 +17,43 @@ use payload_manager_shm::object::FOLDER;
 use payload_manager_types::{Checksum, PayloadId, Place, Tier};
 
 use self::object::Unfinished;
+pub use self::segments::Segments;
 use crate::file::CopyFile;
 use crate::reserve::{Request, Turn};
 use crate::{Archive, Location, MemoryGauge, Sealed, Sink, Source, TierError, TierStore};
 
 /// Holds copies in shared-memory objects. Owns no object: they outlive it, and the daemon.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RamTier {
     prefix: String,
     gauge: Arc<dyn MemoryGauge>,
     turn: Arc<Turn>,
+    segments: Option<Segments>,
 }
 
 impl RamTier {
     /// Objects are named after `prefix` (no slash), and grow only into what `gauge` says is free.
     #[must_use]
     pub fn new(prefix: impl Into<String>, gauge: Arc<dyn MemoryGauge>) -> Self {
-        Self { prefix: prefix.into(), gauge, turn: Arc::default() }
+        Self { prefix: prefix.into(), gauge, turn: Arc::default(), segments: None }
+    }
+
+    /// With these segments, which share its view of the memory there is: see [`Segments::of`].
+    #[must_use]
+    pub fn with_segments(self, segments: Segments) -> Self {
+        Self { segments: Some(segments), ..self }
+    }
+
+    /// Its segments, if it has any.
+    #[must_use]
+    pub fn segments(&self) -> Option<&Segments> {
+        self.segments.as_ref()
+    }
+
+    /// The segments that a place is in; `None` if it is in none.
+    fn segments_of(&self, id: PayloadId, place: Place) -> Result<Option<&Segments>, TierError> {
+        let none = || TierError::Missing { id, tier: Tier::Ram, what: format!("there is no segment {}", place.unit) };
+        if place.unit == 0 { Ok(None) } else { self.segments.as_ref().map(Some).ok_or_else(none) }
     }
 
     /// The name of the object of `id`, with one leading slash.
@@ -55,7 +77,10 @@ impl TierStore for RamTier {
     }
 
     fn location(&self, id: PayloadId, place: Place) -> Location {
-        Location::SharedMemory { name: self.name(id), offset: place.offset }
+        match self.segments_of(id, place) {
+            Ok(Some(segments)) => segments.location(place),
+            Ok(None) | Err(_) => Location::SharedMemory { name: self.name(id), offset: 0, object_bytes: None },
+        }
     }
 
     fn allocate(&self, id: PayloadId, size: u64) -> Result<Place, TierError> {
@@ -65,7 +90,10 @@ impl TierStore for RamTier {
         Ok(Place::OWN)
     }
 
-    fn seal(&self, id: PayloadId, _: Place, size: u64, _: &Archive<'_>) -> Result<Sealed, TierError> {
+    fn seal(&self, id: PayloadId, place: Place, size: u64, _: &Archive<'_>) -> Result<Sealed, TierError> {
+        if let Some(segments) = self.segments_of(id, place)? {
+            return segments.check(id, place).map(|()| Sealed::default());
+        }
         let object = object::open_writable(id, self.name(id))?;
         object.check_size(id, size)?;
         // Truncated and extended again, or punched: a reader's first touch would have to find the memory then.
@@ -77,7 +105,10 @@ impl TierStore for RamTier {
         Ok(Sealed::default())
     }
 
-    fn source(&self, id: PayloadId, _: Place, size: u64) -> Result<Box<dyn Source>, TierError> {
+    fn source(&self, id: PayloadId, place: Place, size: u64) -> Result<Box<dyn Source>, TierError> {
+        if let Some(segments) = self.segments_of(id, place)? {
+            return segments.source(id, place, size);
+        }
         let object = object::open(id, self.name(id))?;
         object.check_size(id, size)?;
         Ok(Box::new(object))
@@ -89,8 +120,11 @@ impl TierStore for RamTier {
         Ok(Box::new(RamSink { made, tier: self.clone(), size, there: 0 }))
     }
 
-    fn free(&self, id: PayloadId, _: Place) -> Result<(), TierError> {
-        object::unlink(&self.name(id))
+    fn free(&self, id: PayloadId, place: Place) -> Result<(), TierError> {
+        match self.segments_of(id, place)? {
+            Some(segments) => segments.free(place),
+            None => object::unlink(&self.name(id)),
+        }
     }
 
     /// There is nowhere to set it aside: it is freed.

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 
 use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, fallocate, posix_fallocate};
@@ -73,15 +74,36 @@ impl Request<'_> {
     ) -> Result<u64, TierError> {
         while offset < end.min(self.size) {
             let step = STEP.min(self.size - offset);
-            let mut credit = turn.lock();
-            *credit = match credit.checked_sub(step) {
-                Some(rest) => rest,
-                None => CREDIT.min(self.gauged(gauge, step)? / 8),
-            };
-            object::reserve(file, offset, step).map_err(|e| self.refused(file, e))?;
+            self.step(file, gauge, turn, offset, step)?;
             offset += step;
         }
         Ok(offset)
+    }
+
+    /// Puts memory behind these bytes of `file`, by the same steps.
+    pub(crate) fn back(
+        self,
+        file: &File,
+        gauge: &dyn MemoryGauge,
+        turn: &Turn,
+        bytes: Range<u64>,
+    ) -> Result<(), TierError> {
+        let mut offset = bytes.start;
+        while offset < bytes.end {
+            let step = STEP.min(bytes.end - offset);
+            self.step(file, gauge, turn, offset, step)?;
+            offset += step;
+        }
+        Ok(())
+    }
+
+    fn step(self, file: &File, gauge: &dyn MemoryGauge, turn: &Turn, offset: u64, bytes: u64) -> Result<(), TierError> {
+        let mut credit = turn.lock();
+        *credit = match credit.checked_sub(bytes) {
+            Some(rest) => rest,
+            None => CREDIT.min(self.gauged(gauge, bytes)? / 8),
+        };
+        object::reserve(file, offset, bytes).map_err(|e| self.refused(file, e))
     }
 
     /// Refuses what the file system certainly has no room for, before anything is taken.

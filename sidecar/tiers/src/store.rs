@@ -77,6 +77,8 @@ pub enum Location {
         name: String,
         /// Bytes from its start.
         offset: u64,
+        /// How long the object is, in bytes; `None`: as long as the payload.
+        object_bytes: Option<u64>,
     },
     /// A file.
     File {

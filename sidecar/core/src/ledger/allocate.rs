@@ -19,6 +19,8 @@ pub struct AllocateRequest {
     pub size: u64,
     /// Where.
     pub tier: Tier,
+    /// And where in that tier.
+    pub place: Place,
     /// Time to live in milliseconds from now; 0: for ever.
     pub ttl_ms: u64,
     /// Exclude from eviction.
@@ -39,6 +41,7 @@ pub struct AllocateRequest {
 pub struct Allocation {
     payload: Payload,
     tier: Tier,
+    place: Place,
     record: Option<RecordIndex>,
 }
 
@@ -53,6 +56,12 @@ impl Allocation {
     #[must_use]
     pub fn tier(&self) -> Tier {
         self.tier
+    }
+
+    /// And where in it, as far as that was known when it was asked for.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        self.place
     }
 
     /// How many bytes.
@@ -86,7 +95,7 @@ impl<B: Board> Ledger<B> {
             0 => None,
             ms => Some(now.wall.checked_add(ms).ok_or(Refusal::TimeTooLate { ttl_ms: ms })?),
         };
-        let (tier, size) = (request.tier, request.size);
+        let (tier, place, size) = (request.tier, request.place, request.size);
         self.budget(tier)?.reserve(size)?;
         let payload = Payload::new(Facts {
             id: request.id,
@@ -106,7 +115,7 @@ impl<B: Board> Ledger<B> {
             labels: request.labels,
         });
         let record = match tier {
-            Tier::Ram => match self.board.reserve_record(&payload.record(Place::OWN, None)) {
+            Tier::Ram => match self.board.reserve_record(&payload.record(place, None)) {
                 Ok(record) => Some(record),
                 Err(full) => {
                     self.release_budget(tier, size);
@@ -116,7 +125,7 @@ impl<B: Board> Ledger<B> {
             Tier::Gpu | Tier::Disk | Tier::Object => None,
         };
         self.unborn += 1;
-        Ok(Allocation { payload, tier, record })
+        Ok(Allocation { payload, tier, place, record })
     }
 
     fn check_limits(&self, request: &AllocateRequest) -> Result<(), Refusal> {
@@ -132,7 +141,7 @@ impl<B: Board> Ledger<B> {
 
     /// The space is there: the payload can be found from now on, ALLOCATED.
     pub fn allocated(&mut self, allocation: Allocation, place: Place) -> Descriptor {
-        let Allocation { mut payload, tier, record } = allocation;
+        let Allocation { mut payload, tier, record, .. } = allocation;
         self.unborn -= 1;
         payload.set_copy(tier, Some(Copy { place, generation: 0, record }));
         let (id, descriptor) = (payload.id(), payload.descriptor());

@@ -131,6 +131,7 @@ pub fn request(n: u64, size: u64, tier: Tier) -> AllocateRequest {
         id: id(n),
         size,
         tier,
+        place: Place::OWN,
         ttl_ms: 0,
         no_evict: false,
         policy: EvictionPolicy::default(),

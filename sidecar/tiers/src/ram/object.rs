@@ -74,7 +74,7 @@ impl Drop for Unfinished {
     }
 }
 
-fn not_made(name: &str, error: ObjectError) -> TierError {
+pub(super) fn not_made(name: &str, error: ObjectError) -> TierError {
     let doing = format!("creating {name}");
     match error {
         ObjectError::Os { source, .. } | ObjectError::Full { source, .. } => fail::write(Tier::Ram, doing, 0, source),

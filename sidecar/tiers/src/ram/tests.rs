@@ -137,7 +137,7 @@ fn a_reader_of_a_replaced_object_keeps_what_it_opened() {
 fn clients_find_the_object_under_one_slash_prefix_and_uuid() {
     let (rig, id) = (RamRig::new(), new_id());
     let place = rig.tier.allocate(id, 1).unwrap();
-    let Location::SharedMemory { name, offset } = rig.tier.location(id, place) else { panic!("no shared memory") };
+    let Location::SharedMemory { name, offset, .. } = rig.tier.location(id, place) else { panic!("no shared memory") };
     assert!(name.starts_with("/pmtest") && name.ends_with(&format!("-{id}")) && offset == 0, "{name}");
     let path = Path::new("/dev/shm").join(&name[1..]);
     assert!(OpenOptions::new().read(true).write(true).open(path).is_ok());

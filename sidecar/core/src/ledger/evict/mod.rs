@@ -84,6 +84,12 @@ impl<B: Board> Ledger<B> {
         self.budget_of(tier).map_or(0, |budget| budget.used())
     }
 
+    /// What of a tier is not taken, in bytes.
+    #[must_use]
+    pub fn unused(&self, tier: Tier) -> u64 {
+        self.budget_of(tier).map_or(0, |budget| budget.free())
+    }
+
     /// Whether bytes are on their way out of a tier.
     #[must_use]
     pub fn is_anything_leaving(&self, tier: Tier) -> bool {
