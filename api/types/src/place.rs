@@ -43,7 +43,7 @@ pub struct BlockName {
 /// Where in its tier a block lies.
 ///
 /// `unit` 0 is an object or file of its own, found by the payload's id; any other is a segment or slab.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Place {
     /// Segment or slab; 0: an object or file of the payload's own.
     pub unit: u32,

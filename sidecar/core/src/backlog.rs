@@ -5,6 +5,7 @@
 //! stable-lease).
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
 
 use payload_manager_types::{BlockName, PayloadId, Place, Tier};
 
@@ -40,11 +41,23 @@ enum Stage {
     Freeing,
 }
 
+/// What tells blocks apart: a payload can have two in a tier, a part of something and an object of its own.
+type Key = (PayloadId, Tier, Place);
+
+const fn key(block: &Retired) -> Key {
+    (block.id, block.tier, block.place)
+}
+
+/// All keys of a payload in these tiers.
+const fn keys(id: PayloadId, first: Tier, last: Tier) -> RangeInclusive<Key> {
+    RangeInclusive::new((id, first, Place::OWN), (id, last, Place { unit: u32::MAX, offset: u64::MAX }))
+}
+
 /// The blocks on their way out.
 #[derive(Debug)]
 pub struct Backlog {
-    blocks: BTreeMap<(PayloadId, Tier), (Retired, Stage)>,
-    by_name: HashMap<BlockName, (PayloadId, Tier)>,
+    blocks: BTreeMap<Key, (Retired, Stage)>,
+    by_name: HashMap<BlockName, Key>,
     held_bytes: u64,
     /// As the budgets count them.
     freeing: [u64; 4],
@@ -80,7 +93,7 @@ impl Backlog {
 
     fn keep(&mut self, block: Retired, stage: Stage) {
         if let Some(name) = block.block {
-            self.by_name.insert(name, (block.id, block.tier));
+            self.by_name.insert(name, key(&block));
         }
         self.held_bytes += block.size;
         self.put(block, stage);
@@ -96,7 +109,7 @@ impl Backlog {
     }
 
     fn put(&mut self, block: Retired, stage: Stage) {
-        let before = self.blocks.insert((block.id, block.tier), (block, stage));
+        let before = self.blocks.insert(key(&block), (block, stage));
         debug_assert!(before.is_none(), "{block:?} went out while {before:?} was on its way");
     }
 
@@ -122,7 +135,7 @@ impl Backlog {
 
     /// A commit of a deleted payload has come to an end: its blocks are being freed from here on.
     pub(crate) fn sealed(&mut self, id: PayloadId) -> Vec<Retired> {
-        let of = self.blocks.range((id, Tier::Gpu)..=(id, Tier::Object));
+        let of = self.blocks.range(keys(id, Tier::Gpu, Tier::Object));
         let blocks: Vec<Retired> =
             of.filter(|(_, (_, stage))| *stage == Stage::Sealing).map(|(_, (block, _))| *block).collect();
         for block in &blocks {
@@ -133,30 +146,27 @@ impl Backlog {
     }
 
     fn unhold(&mut self, block: &Retired) {
-        self.blocks.remove(&(block.id, block.tier));
+        self.blocks.remove(&key(block));
         if let Some(name) = block.block {
             self.by_name.remove(&name);
         }
         self.held_bytes -= block.size;
     }
 
-    /// The payload wants its copy in that tier back, and the bytes are still there.
+    /// The payload wants its copy in that tier back, and the bytes are still there. Of two, the one of its own.
     pub(crate) fn take_back(&mut self, id: PayloadId, tier: Tier) -> Option<Retired> {
-        let (block, stage) = *self.blocks.get(&(id, tier))?;
-        if stage != Stage::Held {
-            return None;
-        }
+        let mut blocks = self.blocks.range(keys(id, tier, tier)).map(|(_, block)| *block);
+        let (block, _) = blocks.find(|(_, stage)| *stage == Stage::Held)?;
         self.unhold(&block);
         Some(block)
     }
 
     /// The block is gone. Whether it was this one that was handed out: nothing is given back twice.
     pub(crate) fn freed(&mut self, block: &Retired) -> bool {
-        let key = (block.id, block.tier);
-        if self.blocks.get(&key) != Some(&(*block, Stage::Freeing)) {
+        if self.blocks.get(&key(block)) != Some(&(*block, Stage::Freeing)) {
             return false;
         }
-        self.blocks.remove(&key);
+        self.blocks.remove(&key(block));
         let charge = self.charge(block);
         if let Some(bytes) = self.freeing.get_mut(block.tier.index()) {
             *bytes -= charge;
@@ -167,12 +177,18 @@ impl Backlog {
     /// Whether the payload's block in that tier is on its way out.
     #[must_use]
     pub fn contains(&self, id: PayloadId, tier: Tier) -> bool {
-        self.blocks.contains_key(&(id, tier))
+        self.blocks.range(keys(id, tier, tier)).next().is_some()
+    }
+
+    /// Whether the payload's block at that place is.
+    #[must_use]
+    pub fn holds(&self, id: PayloadId, tier: Tier, place: Place) -> bool {
+        self.blocks.contains_key(&(id, tier, place))
     }
 
     /// The payload's blocks on their way out.
     pub fn of(&self, id: PayloadId) -> impl Iterator<Item = &Retired> {
-        self.blocks.range((id, Tier::Gpu)..=(id, Tier::Object)).map(|(_, (block, _))| block)
+        self.blocks.range(keys(id, Tier::Gpu, Tier::Object)).map(|(_, (block, _))| block)
     }
 
     /// Every name that leases still keep.

@@ -36,7 +36,7 @@ impl Engine {
     /// # Errors
     /// [`Error::Refused`], [`Error::Tier`], [`Error::Corrupt`], [`Error::Catalog`].
     pub async fn promote(&self, id: PayloadId, to: Tier) -> Result<Descriptor, Error> {
-        self.move_to(id, to, false).await
+        self.move_to(id, to, Aim::Faster).await
     }
 
     /// Begins to make a copy in `to`. What goes wrong is logged.
@@ -89,13 +89,13 @@ impl Engine {
             self.ledger().check_spill(id, to, self.now())?;
             let engine = self.clone();
             self.0.tasks.spawn("spill", async move {
-                if let Err(error) = engine.move_to(id, to, true).await {
+                if let Err(error) = engine.move_to(id, to, Aim::Slower).await {
                     tracing::info!(payload = %id, tier = %to, %error, "a spill in the background failed");
                 }
             });
             return Ok(Spilled::Kept(Box::new(was)));
         }
-        let descriptor = self.move_to(id, to, true).await?;
+        let descriptor = self.move_to(id, to, Aim::Slower).await?;
         if wait == Wait::Freed {
             for tier in was.copies.iter().filter(|t| *t < to) {
                 self.until_free(id, tier).await?;
@@ -124,19 +124,27 @@ impl Engine {
         }
     }
 
-    async fn move_to(&self, id: PayloadId, to: Tier, spill: bool) -> Result<Descriptor, Error> {
-        let engine = self.clone();
-        self.detached("move", async move { engine.move_now(id, to, spill).await }).await
+    /// Gives a copy that is a part of something an object of its own, in the same tier.
+    ///
+    /// # Errors
+    /// As [`Self::promote`].
+    pub(super) async fn set_apart(&self, id: PayloadId, tier: Tier) -> Result<Descriptor, Error> {
+        self.move_to(id, tier, Aim::Apart).await
     }
 
-    async fn move_now(&self, id: PayloadId, to: Tier, spill: bool) -> Result<Descriptor, Error> {
+    async fn move_to(&self, id: PayloadId, to: Tier, aim: Aim) -> Result<Descriptor, Error> {
+        let engine = self.clone();
+        self.detached("move", async move { engine.move_now(id, to, aim).await }).await
+    }
+
+    async fn move_now(&self, id: PayloadId, to: Tier, aim: Aim) -> Result<Descriptor, Error> {
         self.tier(to)?;
         let mut relieved = false;
         loop {
             let changed = self.0.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            match self.begin_move(id, to, spill) {
+            match self.begin_move(id, to, aim) {
                 Ok(Move::Running(ending)) => {
                     if let Err(error) = ended(ending).await {
                         self.relieve_once(&mut relieved, to, error).await?;
@@ -158,10 +166,14 @@ impl Engine {
     }
 
     /// Asks the ledger, and has a ticket carried out at once: under the lock, so that who is told "busy" finds it.
-    fn begin_move(&self, id: PayloadId, to: Tier, spill: bool) -> Result<Move, Refusal> {
+    fn begin_move(&self, id: PayloadId, to: Tier, aim: Aim) -> Result<Move, Refusal> {
         let mut ledger = self.ledger();
         let now = self.now();
-        let begun = if spill { ledger.spill(id, to, now) } else { ledger.promote(id, to, now) };
+        let begun = match aim {
+            Aim::Faster => ledger.promote(id, to, now),
+            Aim::Slower => ledger.spill(id, to, now),
+            Aim::Apart => ledger.set_apart(id, to, now),
+        };
         Ok(match begun? {
             Begun::Copy(ticket) => Move::Running(self.carry_out(ticket)),
             Begun::Check(check) => Move::Running(self.check_twin(check)),
@@ -180,6 +192,17 @@ impl Engine {
         self.free_files(files, free);
         Ok(descriptor)
     }
+}
+
+/// What a move is for.
+#[derive(Debug, Clone, Copy)]
+enum Aim {
+    /// A copy in a faster tier.
+    Faster,
+    /// A copy in a slower tier, and none in faster ones.
+    Slower,
+    /// A copy of its own in the same tier.
+    Apart,
 }
 
 /// What came of asking for a move.

@@ -9,7 +9,8 @@ use super::{Engine, Error};
 
 impl Engine {
     /// Takes a read lease. If no copy is as fast as `min_tier`: with `wait` one is made first, without it is begun in
-    /// the background and the call fails.
+    /// the background and the call fails. A reader who can't open a part of something waits until the payload is set
+    /// apart.
     ///
     /// # Errors
     /// [`Error::Refused`], and what a promotion fails with.
@@ -23,6 +24,9 @@ impl Engine {
                 }
                 Acquired::TooSlow { to, .. } if wait => {
                     self.promote(request.id, to).await?;
+                }
+                Acquired::IsPart(tier) => {
+                    self.set_apart(request.id, tier).await?;
                 }
                 Acquired::TooSlow { have, to } => {
                     self.promote_later(request.id, to);

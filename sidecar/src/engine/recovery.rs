@@ -160,7 +160,7 @@ impl Recovery {
             };
             let record = stored.record;
             match stored.state {
-                BlockState::Live => views.entry(record.id).or_default().ram = Some((at, record)),
+                BlockState::Live => self.lives(at, record, views),
                 BlockState::Reserved if record.reclaim_at.is_some() => {
                     views.entry(record.id).or_default().ram = Some((at, record));
                 }
@@ -179,6 +179,18 @@ impl Recovery {
             }
         }
         Ok(())
+    }
+
+    /// A payload has two live blocks if a crash came between the new one and the end of the old one: the newer one wins.
+    fn lives(&mut self, at: RecordIndex, record: Record, views: &mut HashMap<PayloadId, View>) {
+        let ram = &mut views.entry(record.id).or_default().ram;
+        let older = match ram {
+            Some((_, other)) if other.version > record.version => Some((at, record)),
+            _ => ram.replace((at, record)),
+        };
+        if let Some((at, record)) = older {
+            self.goes(at, &record);
+        }
     }
 
     /// A block on its way out. In a segment it is counted until it is gone.

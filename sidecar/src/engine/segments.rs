@@ -17,6 +17,10 @@ use super::{Engine, Error, NewPayload, blocking};
 const AHEAD: u64 = 16 << 20;
 const AHEAD_OF: u64 = 8;
 
+/// What every payload in a segment begins at a multiple of, and what large ones do, in bytes.
+const LINE: u32 = 64;
+const PAGE: u32 = 4096;
+
 impl Engine {
     pub(super) fn segments(&self) -> &Segments {
         &self.0.segments
@@ -60,13 +64,14 @@ impl Engine {
 
     /// Where a new payload goes, if memory is at hand there.
     pub(super) fn place_at_once(&self, new: &NewPayload) -> Option<Place> {
-        self.segments().place_at_once(in_segment(new)?, new.size)
+        let (session, size) = in_segment(new)?;
+        self.segments().place_at_once(session, size)
     }
 
     /// Where a new payload goes: into a segment of its session, or an object of its own.
     pub(super) async fn place_for(&self, new: &NewPayload) -> Result<Place, Error> {
-        let Some(session) = in_segment(new) else { return Ok(Place::OWN) };
-        let (segments, size) = (self.segments().clone(), new.size);
+        let Some((session, size)) = in_segment(new) else { return Ok(Place::OWN) };
+        let segments = self.segments().clone();
         Ok(blocking(move || Ok(segments.place(session, size)?)).await?.unwrap_or(Place::OWN))
     }
 
@@ -137,7 +142,13 @@ impl Engine {
     }
 }
 
-/// The session in whose segments a payload belongs.
-fn in_segment(new: &NewPayload) -> Option<u32> {
-    new.session.filter(|_| new.tier == Tier::Ram && new.protection == Protection::Shared)
+/// The session in whose segments a payload belongs, and the bytes that it takes there: whole pages for one that must
+/// begin at one.
+fn in_segment(new: &NewPayload) -> Option<(u32, u64)> {
+    let session = new.session.filter(|_| new.tier == Tier::Ram && new.protection == Protection::Shared)?;
+    match new.alignment {
+        ..=LINE => Some((session, new.size)),
+        ..=PAGE => Some((session, new.size.next_multiple_of(PAGE.into()))),
+        _ => None,
+    }
 }

@@ -30,6 +30,8 @@ pub struct NewPayload {
     pub protection: Protection,
     /// What its producer says about it.
     pub labels: Labels,
+    /// What its bytes must begin at a multiple of.
+    pub alignment: u32,
     /// The session that fills it, if it is one's.
     pub session: Option<u32>,
 }

@@ -221,6 +221,7 @@ pub(crate) fn new_payload(asked: Allocate) -> NewPayload {
         policy: asked.policy,
         protection: asked.protection,
         labels: Labels { dataset, producer, tags },
+        alignment: asked.alignment.unwrap_or(1),
         session: None,
     }
 }

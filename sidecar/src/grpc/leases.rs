@@ -48,7 +48,12 @@ impl Service {
 
 /// What the ledger is asked for.
 pub(super) fn acquisition(asked: &AcquireReadLease) -> AcquireRequest {
-    AcquireRequest { id: asked.id, min_tier: asked.min_tier, duration_ms: asked.min_duration_ms.unwrap_or(0) }
+    AcquireRequest {
+        id: asked.id,
+        min_tier: asked.min_tier,
+        duration_ms: asked.min_duration_ms.unwrap_or(0),
+        takes_part: asked.accepts_segment_offset,
+    }
 }
 
 /// A lease as its holder is told of it.

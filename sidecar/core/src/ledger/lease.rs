@@ -17,6 +17,8 @@ pub struct AcquireRequest {
     pub min_tier: Option<Tier>,
     /// How long, in milliseconds; 0: the default. Capped at the maximum.
     pub duration_ms: u64,
+    /// Whether the reader can open a part of something; if not, it needs an object or file of the payload's own.
+    pub takes_part: bool,
 }
 
 /// A lease as its holder sees it.
@@ -44,6 +46,8 @@ pub enum Acquired {
         /// Where one must be.
         to: Tier,
     },
+    /// Its fastest copy is a part of something, in this tier: set it apart and ask again.
+    IsPart(Tier),
 }
 
 impl<B: Board> Ledger<B> {
@@ -61,10 +65,14 @@ impl<B: Board> Ledger<B> {
     pub fn acquire(&mut self, request: AcquireRequest, now: Now) -> Result<Acquired, Refusal> {
         let id = request.id;
         let payload = self.committed(id, now)?;
-        let (have, _) = payload.fastest().ok_or(Refusal::BytesLost { id })?;
+        let (have, copy) = payload.fastest().ok_or(Refusal::BytesLost { id })?;
+        let is_part = copy.place.unit != 0;
         if let Some(to) = request.min_tier.filter(|min| !have.is_at_least(*min)) {
             self.budget(to)?;
             return Ok(Acquired::TooSlow { have, to });
+        }
+        if is_part && !request.takes_part {
+            return Ok(Acquired::IsPart(have));
         }
         let block = self.block_name(id, have).ok_or(Refusal::BytesLost { id })?;
         let ms = self.duration(request.duration_ms);

@@ -135,6 +135,24 @@ impl<B: Board> Ledger<B> {
         self.begin(id, to, true)
     }
 
+    /// Asks for a copy of the payload's own in a tier where its copy is a part of something, in place of that.
+    ///
+    /// # Errors
+    /// [`Refusal::TierFull`] means that [`Ledger::plan_room`] may help; the others are final.
+    pub fn set_apart(&mut self, id: PayloadId, tier: Tier, now: Now) -> Result<Begun, Refusal> {
+        let payload = self.committed(id, now)?;
+        let Some(from_place) = payload.copy(tier).map(|copy| copy.place).filter(|place| place.unit != 0) else {
+            return Ok(Begun::There(payload.descriptor()));
+        };
+        // The object of its own that leases keep from before would be written over.
+        if payload.work != Work::None || self.backlog.holds(id, tier, Place::OWN) {
+            return Ok(Begun::Busy);
+        }
+        let record = self.reserve(id, tier)?;
+        let (transfer, facts) = self.start(id, tier, false)?;
+        Ok(Begun::Copy(Ticket { transfer, from: tier, from_place, to: tier, facts, spill: false, record }))
+    }
+
     fn begin(&mut self, id: PayloadId, to: Tier, spill: bool) -> Result<Begun, Refusal> {
         self.budget(to)?;
         let payload = self.payloads.get(&id).ok_or(Refusal::NotFound { id })?;
@@ -260,6 +278,7 @@ impl<B: Board> Ledger<B> {
     fn arrive(&mut self, ticket: &Ticket, place: Place, checksum: Checksum) -> Option<Dropped> {
         let (id, to) = (ticket.id(), ticket.to);
         self.payloads.get(&id).filter(|p| is_current(p, ticket.transfer))?;
+        let before = self.payloads.get(&id).and_then(|p| p.copy(to).map(|copy| (*copy, retired(p, to, copy))));
         let generation = self.next_generation(id);
         self.settle(id, to, Copy { place, generation, record: ticket.record }, |p| {
             p.work = Work::None;
@@ -269,8 +288,15 @@ impl<B: Board> Ledger<B> {
             return self.drop_faster(id, to);
         }
         self.show(id);
+        let free = before.map(|(copy, block)| self.replaced(&copy, block)).unwrap_or_default();
         let descriptor = self.payloads.get(&id)?.descriptor();
-        Some(Dropped { descriptor, free: Vec::new(), files: Vec::new() })
+        Some(Dropped { descriptor, free, files: Vec::new() })
+    }
+
+    /// A copy that another one in its tier has taken the place of, and that is shown.
+    fn replaced(&mut self, copy: &Copy, block: Retired) -> Vec<Retired> {
+        self.mark_record(copy, BlockState::Retired);
+        self.retire(vec![block])
     }
 
     /// The bytes could not be copied, and nothing of them is left: everything is as before. Says whether the payload

@@ -49,7 +49,8 @@ impl ModelBoard {
     /// A client takes a lease without asking anybody.
     pub fn take(&mut self, index: EntryIndex, deadline: LeaseDeadline) -> Option<LeaseId> {
         let (block, tier) = self.pages.shown(index)?;
-        let on = (self.pages.entries[&index].id, tier);
+        let face = self.pages.entries[&index];
+        let on = (face.id, tier, face.place);
         Some(self.pages.hold(Slot { block, deadline, live: true, client: true, on }))
     }
 }
@@ -154,7 +155,8 @@ impl Board for ModelBoard {
         }
         let (shown, tier) = self.pages.shown(block.index).expect("an entry that is open");
         assert_eq!(shown, block, "a lease on what is not shown");
-        let on = (self.pages.entries[&block.index].id, tier);
+        let face = self.pages.entries[&block.index];
+        let on = (face.id, tier, face.place);
         Ok(self.pages.hold(Slot { block, deadline, live: true, client: false, on }))
     }
 

@@ -10,7 +10,7 @@ use payload_manager_core::ledger::{Adopted, RamBlock};
 use payload_manager_types::{PayloadId, PayloadState, Place, Tier, TierSet};
 
 use crate::board::ModelBoard;
-use crate::world::{Job, Outside, SUM, World};
+use crate::world::{Job, Outside, SUM, World, own};
 
 #[derive(Default)]
 struct View {
@@ -30,7 +30,7 @@ impl World {
     pub fn crash(self) -> Self {
         let (board, limits, mut outside) = (self.ledger.board(), *self.ledger.limits(), self.outside);
         outside.queue.clear();
-        outside.bytes.retain(|(_, tier), _| *tier != Tier::Gpu);
+        outside.bytes.retain(|(_, tier, _), _| *tier != Tier::Gpu);
         let mut board = ModelBoard::new(board.pages.clone(), board.room);
         board.starting = true;
         let views = outside.rows.iter().map(|(id, row)| (*id, View { row: Some(row.clone()), ram: None })).collect();
@@ -52,29 +52,39 @@ impl World {
     }
 }
 
+/// A block of RAM on its way out.
+fn out((at, record): (RecordIndex, BlockRecord)) -> Retired {
+    Retired {
+        id: record.id,
+        tier: Tier::Ram,
+        place: record.place,
+        size: record.size,
+        block: record.block,
+        record: Some(at),
+    }
+}
+
 impl Start {
     fn read_records(&mut self) {
         for (at, (state, record)) in self.ledger.board().pages.records.clone() {
-            let out = Retired {
-                id: record.id,
-                tier: Tier::Ram,
-                place: record.place,
-                size: record.size,
-                block: record.block,
-                record: Some(at),
-            };
             match state {
                 BlockState::Reserved if record.reclaim_at.is_none() => {
-                    self.outside.bytes.remove(&(record.id, Tier::Ram));
+                    self.outside.bytes.remove(&(record.id, Tier::Ram, record.place));
                     self.ledger.board_mut().free_record(at);
                 }
+                // Of two that are live the newer one wins.
                 BlockState::Live | BlockState::Reserved => {
-                    self.views.entry(record.id).or_default().ram = Some((at, record));
+                    let ram = &mut self.views.entry(record.id).or_default().ram;
+                    let older = match ram {
+                        Some((_, other)) if other.version > record.version => Some((at, record)),
+                        _ => ram.replace((at, record)),
+                    };
+                    self.retired.extend(older.map(out));
                 }
-                BlockState::Retired => self.retired.push(out),
+                BlockState::Retired => self.retired.push(out((at, record))),
                 BlockState::Deleting => {
                     self.forget(record.id);
-                    self.retired.push(out);
+                    self.retired.push(out((at, record)));
                 }
             }
         }
@@ -86,7 +96,7 @@ impl Start {
         self.outside.rows.remove(&id);
         let face = self.ledger.board().pages.face_of(id).copied();
         let index = self.ledger.board().pages.entry_of(id);
-        for tier in row.copies.iter().filter(|t| self.outside.bytes.contains_key(&(id, *t)) && t.is_durable()) {
+        for tier in row.copies.iter().filter(|t| self.outside.bytes.contains_key(&own(id, *t)) && t.is_durable()) {
             let block = index.zip(face).map(|(index, face)| payload_manager_types::BlockName {
                 index,
                 generation: face.generations[tier.index()],
@@ -98,9 +108,9 @@ impl Start {
     /// Files that no row names are moved aside; the payload may still have others.
     fn orphan_files(&mut self) {
         let (views, doomed) = (&self.views, &self.outside.doomed);
-        self.outside
-            .bytes
-            .retain(|key, _| !key.1.is_durable() || views.contains_key(&key.0) || doomed.contains_key(key));
+        self.outside.bytes.retain(|(id, tier, _), _| {
+            !tier.is_durable() || views.contains_key(id) || doomed.contains_key(&(*id, *tier))
+        });
     }
 
     fn adopt(&mut self, id: PayloadId, view: View) {
@@ -119,7 +129,7 @@ impl Start {
         let settled = |face: &Face| matches!(face.state, PayloadState::Active | PayloadState::Durable);
         let shown = |face: &Face| face.version + u64::from(facts.phase == Phase::Committed && !settled(face));
         facts.version = facts.version.max(pages.face_of(id).map_or(0, shown));
-        let there = self.outside.bytes.contains_key(&(id, Tier::Ram));
+        let there = ram.is_some_and(|(_, said)| self.outside.bytes.contains_key(&(id, Tier::Ram, said.place)));
         if let Some((at, _)) = ram.filter(|_| !there) {
             self.ledger.board_mut().free_record(at);
         }
@@ -137,12 +147,12 @@ impl Start {
     fn files(&mut self, facts: &mut Facts) -> TierSet {
         let mut found = TierSet::EMPTY;
         for tier in [Tier::Disk, Tier::Object] {
-            let key = (facts.id, tier);
-            if !self.outside.bytes.contains_key(&key) || self.outside.doomed.contains_key(&key) {
+            let file = own(facts.id, tier);
+            if !self.outside.bytes.contains_key(&file) || self.outside.doomed.contains_key(&(facts.id, tier)) {
                 continue;
             }
             if facts.phase == Phase::Allocated && !facts.copies.contains(tier) {
-                self.outside.bytes.remove(&key);
+                self.outside.bytes.remove(&file);
                 continue;
             }
             if !facts.copies.contains(tier) {

@@ -110,7 +110,8 @@ fn a_lease_is_refused_when_no_slot_is_free() {
 fn a_lease_that_needs_a_faster_copy_says_which() {
     let mut w = World::new([0, 100, 100, 0]);
     w.create(1, 40, Tier::Disk);
-    let mut ask = |min_tier| w.ledger.acquire(AcquireRequest { id: id(1), min_tier, duration_ms: 0 }, w.now);
+    let mut ask =
+        |min_tier| w.ledger.acquire(AcquireRequest { id: id(1), min_tier, duration_ms: 0, takes_part: false }, w.now);
     assert_eq!(ask(Some(Tier::Ram)), Ok(Acquired::TooSlow { have: Tier::Disk, to: Tier::Ram }));
     assert_eq!(ask(Some(Tier::Gpu)), Err(Refusal::NotConfigured { tier: Tier::Gpu }));
     for tier in [None, Some(Tier::Disk), Some(Tier::Object)] {

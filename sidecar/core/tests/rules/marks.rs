@@ -184,7 +184,12 @@ fn an_event_costs_a_look_at_whom_it_is_about_not_at_all_that_are_kept() {
     let mut leases = Vec::new();
     for n in 1..=MANY - 10 {
         plain::create(&mut ledger, request(n, 10, Tier::Ram));
-        let request = payload_manager_core::ledger::AcquireRequest { id: id(n), min_tier: None, duration_ms: 0 };
+        let request = payload_manager_core::ledger::AcquireRequest {
+            id: id(n),
+            min_tier: None,
+            duration_ms: 0,
+            takes_part: false,
+        };
         let payload_manager_core::ledger::Acquired::Granted(grant) = ledger.acquire(request, NOW).unwrap() else {
             panic!("any tier will do")
         };

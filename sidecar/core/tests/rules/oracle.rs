@@ -6,7 +6,7 @@ use payload_manager_core::board::BlockState;
 use payload_manager_core::ledger::{Cursor, Summary, TierCount};
 use payload_manager_types::{PayloadId, PayloadState, Tier};
 
-use crate::world::{Job, World};
+use crate::world::{Job, Spot, World, own};
 
 impl World {
     /// Fails the test if ledger, pages, bytes and catalog do not agree.
@@ -23,8 +23,8 @@ impl World {
         }
         for row in &rows {
             for tier in row.descriptor.copies.iter() {
-                let key = (row.descriptor.facts.id, tier);
-                assert!(self.outside.bytes.contains_key(&key), "a copy without bytes: {:?}", row.descriptor);
+                let id = row.descriptor.facts.id;
+                assert!(self.outside.has(id, tier), "a copy without bytes: {:?}", row.descriptor);
             }
         }
     }
@@ -44,18 +44,18 @@ impl World {
     }
 
     /// Every block that takes bytes: there, about to be, or gone and not yet accounted for.
-    fn blocks(&self) -> BTreeMap<(PayloadId, Tier), u64> {
+    fn blocks(&self) -> BTreeMap<Spot, u64> {
         let mut blocks = self.outside.bytes.clone();
         for job in &self.jobs {
             match job {
-                Job::Make(a) | Job::Made(a) => blocks.insert((a.id(), a.tier()), a.size()),
-                Job::Copy(t) | Job::Copied(t) | Job::Rowed(t) => blocks.insert((t.id(), t.to), t.facts.size),
-                Job::Free(b, _) | Job::Freed(b) => blocks.insert((b.id, b.tier), b.size),
+                Job::Make(a) | Job::Made(a) => blocks.insert((a.id(), a.tier(), a.place()), a.size()),
+                Job::Copy(t) | Job::Copied(t) | Job::Rowed(t) => blocks.insert(own(t.id(), t.to), t.facts.size),
+                Job::Free(b, _) | Job::Freed(b) => blocks.insert((b.id, b.tier, b.place), b.size),
                 Job::Seal(..) | Job::Sealed(..) | Job::Check(_) | Job::Bury(_) => None,
             };
         }
         for deletion in self.jobs.iter().filter_map(|job| if let Job::Bury(d) = job { Some(d) } else { None }) {
-            blocks.extend(deletion.free.iter().map(|b| ((b.id, b.tier), b.size)));
+            blocks.extend(deletion.free.iter().map(|b| ((b.id, b.tier, b.place), b.size)));
         }
         blocks
     }
@@ -63,7 +63,7 @@ impl World {
     fn check_budgets(&self) {
         let blocks = self.blocks();
         for tier in Tier::ALL {
-            let taken: u64 = blocks.iter().filter(|((_, t), _)| *t == tier).map(|(_, size)| size).sum();
+            let taken: u64 = blocks.iter().filter(|((_, t, _), _)| *t == tier).map(|(_, size)| size).sum();
             // What a start finds may be more than there should be; nothing is given out until it is less.
             let capacity = self.ledger.limits().capacity[tier.index()].unwrap_or(0);
             assert_eq!(self.used(tier), taken.min(capacity), "{tier}: the budget is not what is taken: {blocks:?}");
@@ -86,7 +86,7 @@ impl World {
     }
 
     fn check_entries(&self, rows: &[Summary]) {
-        let mut owners: BTreeSet<PayloadId> = self.blocks().keys().map(|(id, _)| *id).collect();
+        let mut owners: BTreeSet<PayloadId> = self.blocks().keys().map(|(id, ..)| *id).collect();
         for Summary { descriptor, .. } in rows {
             let face = self.pages().face_of(descriptor.facts.id);
             owners.insert(descriptor.facts.id);
@@ -119,8 +119,11 @@ impl World {
         let blocks = self.blocks();
         let mut seen = BTreeSet::new();
         for (state, record) in self.pages().records.values() {
-            assert!(blocks.contains_key(&(record.id, Tier::Ram)), "a record of nothing: {state:?} {record:?}");
-            assert!(seen.insert(record.id), "two records of one block: {record:?}");
+            assert!(
+                blocks.contains_key(&(record.id, Tier::Ram, record.place)),
+                "a record of nothing: {state:?} {record:?}"
+            );
+            assert!(seen.insert((record.id, record.place)), "two records of one block: {record:?}");
         }
         for row in rows.iter().filter(|s| s.descriptor.copies.contains(Tier::Ram)) {
             let id = row.descriptor.facts.id;

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use payload_manager_core::board::{BlockRecord, BlockState, Face, RecordIndex};
 use payload_manager_types::{BlockName, EntryIndex, Generation, LeaseDeadline, LeaseId, PayloadId, Tier};
 
+use crate::world::Spot;
+
 /// A lease slot. One whose claim has ended goes on keeping its block.
 #[derive(Debug, Clone, Copy)]
 pub struct Slot {
@@ -15,7 +17,7 @@ pub struct Slot {
     /// Whether a client wrote it by itself: then it ends only when the client says so.
     pub client: bool,
     /// What it was taken on; a name must not come to mean anything else.
-    pub on: (PayloadId, Tier),
+    pub on: Spot,
 }
 
 /// What shared memory holds.
@@ -60,7 +62,9 @@ impl Pages {
             let generation = face.generations[tier.index()];
             let block = BlockName { index, generation };
             for slot in self.slots.values().filter(|slot| slot.block == block) {
-                assert_eq!(slot.on, (face.id, tier), "a lease's name means another block now: {slot:?}, {face:?}");
+                let (id, of, place) = slot.on;
+                let same_place = tier != face.tier || place == face.place;
+                assert!((id, of) == (face.id, tier) && same_place, "a name means another block: {slot:?}, {face:?}");
             }
         }
         if !face.state.is_readable() {

@@ -12,12 +12,13 @@ use payload_manager_types::{
 use proptest::prelude::*;
 
 use crate::watching::Replay;
-use crate::world::{Job, ROOM, World, id, marked, request};
+use crate::world::{Job, ROOM, World, id, marked, own, request};
 
 /// What a test does next. Numbers choose among what there is.
 #[derive(Debug, Clone)]
 enum Step {
-    Allocate { tier: Tier, size: u64, ttl_ms: u64, policy: EvictionPolicy, no_evict: bool },
+    Allocate { tier: Tier, size: u64, ttl_ms: u64, policy: EvictionPolicy, no_evict: bool, part: bool },
+    Apart(usize),
     Commit(usize),
     Promote(usize, Tier),
     Spill(usize, Tier),
@@ -71,9 +72,12 @@ fn steps() -> impl Strategy<Value = Step> {
     let often = prop::bool::weighted(0.85);
     let ttl = prop_oneof![4 => Just(0), 1 => 1..3_000u64];
     prop_oneof![
-        5 => (tiers(), 1..40u64, ttl, policies(), prop::bool::weighted(0.1)).prop_map(
-            |(tier, size, ttl_ms, policy, no_evict)| Step::Allocate { tier, size, ttl_ms, policy, no_evict }
+        5 => (tiers(), 1..40u64, ttl, policies(), prop::bool::weighted(0.1), any::<bool>()).prop_map(
+            |(tier, size, ttl_ms, policy, no_evict, part)| {
+                Step::Allocate { tier, size, ttl_ms, policy, no_evict, part }
+            }
         ),
+        2 => n.clone().prop_map(Step::Apart),
         5 => n.clone().prop_map(Step::Commit),
         4 => (n.clone(), tiers()).prop_map(|(n, t)| Step::Promote(n, t)),
         4 => (n.clone(), tiers()).prop_map(|(n, t)| Step::Spill(n, t)),
@@ -152,12 +156,17 @@ impl Client {
     fn command(&mut self, step: &Step) -> Result<(), Refusal> {
         let w = &mut self.world;
         match *step {
-            Step::Allocate { tier, size, ttl_ms, policy, no_evict } => {
-                w.allocate(AllocateRequest { ttl_ms, policy, no_evict, ..request(self.made + 1, size, tier) })?;
+            Step::Allocate { tier, size, ttl_ms, policy, no_evict, part } => {
+                let n = self.made + 1;
+                // Of a segment that nobody else is in: who is beside whom is not the ledger's.
+                let in_segment = Place { unit: u32::try_from(n).unwrap(), offset: 64 };
+                let place = if part && tier == Tier::Ram { in_segment } else { Place::OWN };
+                w.allocate(AllocateRequest { ttl_ms, policy, no_evict, place, ..request(n, size, tier) })?;
                 self.made += 1;
             }
             Step::Commit(n) => return self.with(n, World::commit),
             Step::Promote(n, to) => return self.with(n, |w, n| w.promote(n, to).map(drop)),
+            Step::Apart(n) => return self.with(n, |w, n| w.set_apart(n).map(drop)),
             Step::Spill(n, to) => return self.with(n, |w, n| w.spill(n, to).map(drop)),
             Step::Delete(n, force) => return self.with(n, |w, n| w.delete(n, force)),
             Step::Lease(n, ms) => return self.with(n, |w, n| w.lease_for(n, ms).map(drop)),
@@ -212,7 +221,7 @@ impl Client {
     /// moved away under its readers, which the ledger has no part in.
     fn lose(&mut self, n: usize, tier: Tier) {
         let n = self.pick(n);
-        if tier.is_durable() && self.world.pages().slots.values().any(|slot| slot.on == (id(n), tier)) {
+        if tier.is_durable() && self.world.pages().slots.values().any(|slot| slot.on == own(id(n), tier)) {
             return;
         }
         let copies = self.world.ledger.descriptor(id(n), self.world.now).map(|d| d.copies);

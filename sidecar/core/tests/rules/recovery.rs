@@ -7,7 +7,7 @@ use payload_manager_core::ledger::{Adopted, AllocateRequest};
 use payload_manager_types::{BlockName, PayloadState, Place, Tier, TierSet};
 
 use crate::board::Room;
-use crate::world::{ROOM, World, id, limits, request};
+use crate::world::{ROOM, World, id, limits, own, request};
 
 /// Facts of a committed payload in these tiers.
 fn facts(n: u64, copies: &[Tier]) -> Facts {
@@ -169,7 +169,7 @@ fn a_copy_that_is_gone_since_the_entry_was_written_is_another_version() {
     w.promote(1, Tier::Ram).unwrap();
     w.settle();
     let version = w.get(1).facts.version;
-    w.outside.bytes.remove(&(id(1), Tier::Ram));
+    w.outside.bytes.remove(&own(id(1), Tier::Ram));
     let w = w.crash();
     assert_eq!((w.tier(1), w.get(1).facts.version), (Some(Tier::Disk), version + 1));
 }

@@ -36,6 +36,6 @@ impl World {
     }
 
     pub fn has_bytes(&self, n: u64, tier: Tier) -> bool {
-        self.outside.bytes.contains_key(&(id(n), tier))
+        self.outside.has(id(n), tier)
     }
 }

@@ -44,11 +44,19 @@ pub enum Job {
     Freed(Retired),
 }
 
+/// Whose bytes, in which tier, and where in it.
+pub type Spot = (PayloadId, Tier, Place);
+
+/// The object or file of a payload's own.
+pub const fn own(id: PayloadId, tier: Tier) -> Spot {
+    (id, tier, Place::OWN)
+}
+
 /// What outlives the process beside the shared pages.
 #[derive(Debug, Default)]
 pub struct Outside {
     /// Whose bytes are where.
-    pub bytes: BTreeMap<(PayloadId, Tier), u64>,
+    pub bytes: BTreeMap<Spot, u64>,
     pub rows: BTreeMap<PayloadId, Facts>,
     /// Rows queued and not written: a crash loses them.
     pub queue: VecDeque<Facts>,
@@ -57,6 +65,11 @@ pub struct Outside {
 }
 
 impl Outside {
+    /// Whether a payload has bytes in a tier.
+    pub fn has(&self, id: PayloadId, tier: Tier) -> bool {
+        self.bytes.keys().any(|(of, at, _)| (*of, *at) == (id, tier))
+    }
+
     /// Writes what is queued: the writer is first in, first out.
     pub fn flush(&mut self) {
         for row in std::mem::take(&mut self.queue) {
@@ -180,6 +193,11 @@ impl World {
         Ok(self.begun(begun))
     }
 
+    pub fn set_apart(&mut self, n: u64) -> Result<Did, Refusal> {
+        let begun = self.ledger.set_apart(id(n), Tier::Ram, self.now)?;
+        Ok(self.begun(begun))
+    }
+
     pub fn delete(&mut self, n: u64, force: bool) -> Result<(), Refusal> {
         let deletion = self.ledger.delete(id(n), force, self.now)?;
         self.jobs.push(Job::Bury(deletion));
@@ -187,10 +205,10 @@ impl World {
     }
 
     pub fn lease_for(&mut self, n: u64, ms: u64) -> Result<Grant, Refusal> {
-        let request = AcquireRequest { id: id(n), min_tier: None, duration_ms: ms };
+        let request = AcquireRequest { id: id(n), min_tier: None, duration_ms: ms, takes_part: true };
         match self.ledger.acquire(request, self.now)? {
             Acquired::Granted(grant) => Ok(*grant),
-            Acquired::TooSlow { .. } => panic!("any tier will do"),
+            Acquired::TooSlow { .. } | Acquired::IsPart(_) => panic!("any tier and any place will do"),
         }
     }
 
@@ -277,7 +295,7 @@ impl World {
     /// A copy that is gone: not one that is leased, which is moved away under its readers, and the ledger has no part
     /// in that.
     fn look_at_twin(&mut self, check: Check, there: bool) {
-        let leased = self.pages().slots.values().any(|slot| slot.on == (check.id, check.tier));
+        let leased = self.pages().slots.values().any(|slot| slot.on == own(check.id, check.tier));
         match (there, leased) {
             (true, _) => {
                 let dropped = self.ledger.finish_check(check);
@@ -309,7 +327,10 @@ impl World {
     pub fn work(&mut self, at: usize, well: bool) {
         match self.jobs.remove(at) {
             Job::Make(allocation) => self.make(allocation, well),
-            Job::Made(allocation) => drop(self.ledger.allocated(allocation, Place::OWN)),
+            Job::Made(allocation) => {
+                let place = allocation.place();
+                drop(self.ledger.allocated(allocation, place));
+            }
             Job::Seal(id, tier, facts) => self.seal(id, tier, facts, well),
             Job::Sealed(id, facts) => self.commit_in_ledger(id, &facts),
             Job::Copy(ticket) => self.copy(ticket, well),
@@ -325,7 +346,7 @@ impl World {
             Job::Free(block, again) => {
                 let held = block.block.map_or(0, |name| self.pages().pins(name));
                 assert_eq!(held, 0, "freed while a lease keeps it: {block:?}");
-                let there = self.outside.bytes.remove(&(block.id, block.tier)).is_some();
+                let there = self.outside.bytes.remove(&(block.id, block.tier, block.place)).is_some();
                 // Of a copy that was gone or bad, which counts for nothing, nothing need be left.
                 assert!(there || again || block.size == 0, "freed twice: {block:?}");
                 self.jobs.push(Job::Freed(block));
@@ -346,12 +367,12 @@ impl World {
         if allocation.tier() != Tier::Ram {
             self.outside.put(allocation.row());
         }
-        self.outside.bytes.insert((allocation.id(), allocation.tier()), allocation.size());
+        self.outside.bytes.insert((allocation.id(), allocation.tier(), allocation.place()), allocation.size());
         self.jobs.push(Job::Made(allocation));
     }
 
     fn seal(&mut self, id: PayloadId, tier: Tier, facts: Facts, well: bool) {
-        assert!(self.outside.bytes.contains_key(&(id, tier)), "its bytes were freed under the seal");
+        assert!(self.outside.has(id, tier), "its bytes were freed under the seal");
         if !well || (tier.is_durable() && self.ledger.payload(id, self.now).is_err()) {
             return self.abort_commit(id);
         }
@@ -379,14 +400,14 @@ impl World {
         if !well {
             return self.abort_transfer(ticket);
         }
-        let before = self.outside.bytes.insert((ticket.id(), ticket.to), ticket.facts.size);
+        let before = self.outside.bytes.insert(own(ticket.id(), ticket.to), ticket.facts.size);
         assert_eq!(before, None, "written over bytes that are there: {ticket:?}");
         self.jobs.push(Job::Copied(ticket));
     }
 
     fn write_row(&mut self, ticket: Ticket, well: bool) {
         if !well {
-            self.outside.bytes.remove(&(ticket.id(), ticket.to));
+            self.outside.bytes.remove(&own(ticket.id(), ticket.to));
             return self.abort_transfer(ticket);
         }
         if ticket.to.is_durable()
