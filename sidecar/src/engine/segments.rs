@@ -146,9 +146,8 @@ impl Engine {
 /// begin at one.
 fn in_segment(new: &NewPayload) -> Option<(u32, u64)> {
     let session = new.session.filter(|_| new.tier == Tier::Ram && new.protection == Protection::Shared)?;
-    match new.alignment {
-        ..=LINE => Some((session, new.size)),
-        ..=PAGE => Some((session, new.size.next_multiple_of(PAGE.into()))),
-        _ => None,
+    if new.alignment <= LINE {
+        return Some((session, new.size));
     }
+    (new.alignment <= PAGE).then(|| (session, new.size.next_multiple_of(PAGE.into())))
 }

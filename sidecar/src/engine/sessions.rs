@@ -8,11 +8,12 @@ use std::os::fd::AsFd;
 
 use parking_lot::Mutex;
 use payload_manager_core::Refusal;
+use payload_manager_core::ledger::Named;
 use payload_manager_core::payload::Descriptor;
 use payload_manager_shm::slot::SlotState;
 use payload_manager_shm::{HeldSlot, ObjectError, SessionPage, Standing};
 use payload_manager_tiers::Location;
-use payload_manager_types::{BlockName, PayloadId, Place, UnixMillis};
+use payload_manager_types::{BlockName, PayloadId, UnixMillis};
 
 use super::board::session_id;
 use super::{Engine, Error};
@@ -196,9 +197,9 @@ impl Engine {
             // Of several blocks, the one that new leases are on.
             let own = held.iter().filter(is_on).max_by_key(|slot| Some(slot.block.generation) == shown);
             let block = own.ok_or_else(not_found)?.block;
-            let (_, tier, length) = ledger.named(block).filter(|(of, ..)| *of == id).ok_or_else(not_found)?;
-            let location = self.location(id, tier, Place::OWN).ok_or_else(not_found)?;
-            Ok(Leased { block, location, length, descriptor: ledger.descriptor(id, now)? })
+            let Named { tier, place, size, .. } = ledger.named(block).filter(|n| n.id == id).ok_or_else(not_found)?;
+            let location = self.location(id, tier, place).ok_or_else(not_found)?;
+            Ok(Leased { block, location, length: size, descriptor: ledger.descriptor(id, now)? })
         };
         ids.iter().map(|id| leased(*id)).collect()
     }
@@ -225,7 +226,7 @@ impl Engine {
         let mut blocks: Vec<BlockName> = held.iter().map(|slot| slot.block).collect();
         blocks.sort_unstable();
         blocks.dedup();
-        let bytes = blocks.into_iter().filter_map(|block| ledger.named(block)).map(|(.., size)| size).sum();
+        let bytes = blocks.into_iter().filter_map(|block| ledger.named(block)).map(|named| named.size).sum();
         SessionRow { id: session_id(number), member, leases, bytes, segment_bytes: self.segment_bytes(number) }
     }
 }

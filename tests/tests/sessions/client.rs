@@ -3,14 +3,16 @@
 use std::cell::Cell;
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
-use payload_manager_api::core::v1::{CallStatus, PayloadId as WireId, Tier as WireTier};
+use payload_manager_api::core::v1::payload_descriptor::Location;
+use payload_manager_api::core::v1::{CallStatus, PayloadId as WireId, RamLocation, Tier as WireTier};
 use payload_manager_api::runtime::v1::AllocatePayloadRequest;
 use payload_manager_api::session::v1::{
-    Allocate, Allocated, Attach, Commit, Done, Hello, Open, Opened, Place, Request, Response, Welcome, allocate_result,
-    open_result, request::Verb, response::Outcome,
+    Allocate, Allocated, Attach, Commit, Done, Hello, Open, Opened, Place, Request, Response, Segment, Segments,
+    Shared, Welcome, allocate_result, open_result, request::Verb, response::Outcome, segment_result,
 };
 use payload_manager_api::{Reason, reason};
 use payload_manager_shm::fdpass::{FrameError, MOST_BYTES, SeqPacket, Wait};
@@ -25,6 +27,20 @@ use tonic::Status;
 pub(crate) struct Peer {
     pub(crate) socket: SeqPacket,
     number: Cell<u64>,
+}
+
+/// Where a payload that was allocated is written.
+#[derive(Debug)]
+pub(crate) struct Room {
+    pub(crate) file: File,
+    pub(crate) ram: RamLocation,
+}
+
+impl Room {
+    pub(crate) fn write(&self, bytes: &[u8]) {
+        assert_eq!(bytes.len() as u64, self.ram.length_bytes);
+        self.file.write_all_at(bytes, self.ram.offset_bytes).unwrap();
+    }
 }
 
 /// A session.
@@ -156,8 +172,8 @@ impl Client {
         ReadMap::of_file(&file, place.offset_bytes, usize::try_from(place.length_bytes).unwrap()).unwrap()
     }
 
-    /// Allocates in RAM: an id and what to write to, each.
-    pub(crate) fn allocate(&self, sizes: &[u64]) -> Vec<Result<(WireId, File), Status>> {
+    /// Allocates in RAM: an id and where to write, each.
+    pub(crate) fn allocate(&self, sizes: &[u64]) -> Vec<Result<(WireId, Room), Status>> {
         let preferred_tier = WireTier::Ram as i32;
         let request = |size: &u64| AllocatePayloadRequest { size_bytes: *size, preferred_tier, ..Default::default() };
         let (outcome, files) =
@@ -165,10 +181,32 @@ impl Client {
         let Outcome::Allocated(Allocated { results }) = outcome else { panic!("not allocated: {outcome:?}") };
         let mut files = files.into_iter().map(File::from);
         let one = |result: payload_manager_api::session::v1::AllocateResult| match result.outcome.unwrap() {
-            allocate_result::Outcome::PayloadDescriptor(made) => Ok((made.payload_id.unwrap(), files.next().unwrap())),
+            allocate_result::Outcome::PayloadDescriptor(made) => {
+                let Some(Location::Ram(ram)) = made.location else { panic!("not in RAM: {made:?}") };
+                let file = if ram.slab_id == 0 { files.next().unwrap() } else { self.segment(ram.slab_id).unwrap().1 };
+                Ok((made.payload_id.unwrap(), Room { file, ram }))
+            }
             allocate_result::Outcome::Error(error) => Err(error.into()),
         };
         results.into_iter().map(one).collect()
+    }
+
+    /// Asks for a segment.
+    pub(crate) fn segment(&self, id: u32) -> Result<(Segment, File), Status> {
+        let (outcome, mut files) = self.peer.ask(Verb::Segments(Segments { ids: vec![id] })).unwrap();
+        let Outcome::Shared(Shared { results }) = outcome else { panic!("not shared: {outcome:?}") };
+        match results.into_iter().next().unwrap().outcome.unwrap() {
+            segment_result::Outcome::Segment(segment) => Ok((segment, files.pop().unwrap().into())),
+            segment_result::Outcome::Error(error) => Err(error.into()),
+        }
+    }
+
+    /// Makes a payload in RAM.
+    pub(crate) fn put(&self, bytes: &[u8]) -> (WireId, Room) {
+        let (id, room) = self.allocate(&[bytes.len() as u64]).remove(0).unwrap();
+        room.write(bytes);
+        self.commit(std::slice::from_ref(&id)).remove(0).unwrap();
+        (id, room)
     }
 
     pub(crate) fn commit(&self, ids: &[WireId]) -> Vec<Result<(), Status>> {

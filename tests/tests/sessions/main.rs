@@ -14,3 +14,4 @@ mod leases;
 mod others;
 mod producers;
 mod restarts;
+mod segments;

@@ -1,7 +1,5 @@
 //! Payloads that sessions make.
 
-use std::os::unix::fs::FileExt;
-
 use payload_manager_api::Reason;
 use payload_manager_api::core::v1::PayloadId;
 use payload_manager_api::session::v1::{Abort, Delete, request::Verb};
@@ -21,8 +19,8 @@ async fn what_a_session_writes_and_commits_everybody_reads() {
     for sizes in [&SIZES[..2], &SIZES[..]] {
         let made: Vec<(PayloadId, _)> = client.allocate(sizes).into_iter().map(Result::unwrap).collect();
         let ids: Vec<PayloadId> = made.iter().map(|(id, _)| id.clone()).collect();
-        for ((_, file), size) in made.iter().zip(sizes) {
-            file.write_all_at(&v1::pattern(*size, usize::try_from(*size).unwrap()), 0).unwrap();
+        for ((_, room), size) in made.iter().zip(sizes) {
+            room.write(&v1::pattern(*size, usize::try_from(*size).unwrap()));
         }
         assert!(client.commit(&ids).into_iter().all(|done| done.is_ok()));
         for (id, size) in ids.iter().zip(sizes) {
@@ -63,9 +61,7 @@ async fn a_full_tier_is_made_room_in_while_others_are_served() {
     let mut rpc = daemon.rpc().await;
     let client = Client::of(&daemon);
     for seed in 0..20 {
-        let (id, file) = client.allocate(&[1 << 20]).remove(0).unwrap();
-        file.write_all_at(&v1::pattern(seed, 1 << 20), 0).unwrap();
-        assert!(client.commit(&[id])[0].is_ok());
+        client.put(&v1::pattern(seed, 1 << 20));
     }
     let small: Vec<_> = (0..64).map(|_| 60_000).collect();
     let small: Vec<PayloadId> = client.allocate(&small).into_iter().map(|made| made.unwrap().0).collect();

@@ -1,8 +1,9 @@
 //! Listing leases: who holds what. By the slots that there are, never by payloads.
 
-use payload_manager_types::{BlockName, LeaseDeadline, PayloadId, Tier, UnixMillis};
+use payload_manager_types::{BlockName, LeaseDeadline, PayloadId, Place, Tier, UnixMillis};
 
 use super::{Ledger, Now};
+use crate::backlog::Retired;
 use crate::board::{Board, LeaseSlot};
 
 /// A lease, without its id: whoever has that can give it back.
@@ -31,6 +32,19 @@ pub struct LeasePage {
     pub next: Option<u64>,
 }
 
+/// What a block's name in a lease stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Named {
+    /// Whose block.
+    pub id: PayloadId,
+    /// In which tier.
+    pub tier: Tier,
+    /// And where in it.
+    pub place: Place,
+    /// Bytes.
+    pub size: u64,
+}
+
 impl<B: Board> Ledger<B> {
     /// At most `size` leases, on one payload, deleted or not, or on all. Work is bounded, however many there are.
     pub fn leases(&mut self, of: Option<PayloadId>, size: usize, from: u64, now: Now) -> LeasePage {
@@ -46,19 +60,21 @@ impl<B: Board> Ledger<B> {
     }
 
     fn row(&self, slot: &LeaseSlot, now: Now) -> Option<LeaseRow> {
-        let (payload, tier, size) = self.named(slot.block)?;
+        let Named { id: payload, tier, size, .. } = self.named(slot.block)?;
         let left = slot.deadline.0.saturating_sub(now.monotonic);
         let expires = UnixMillis(now.wall.0.saturating_add(left));
         Some(LeaseRow { payload, tier, size, expires, revoked: slot.revoked, session: slot.session })
     }
 
-    /// Whose block has that name, in which tier, and how many bytes it has.
-    pub fn named(&self, name: BlockName) -> Option<(PayloadId, Tier, u64)> {
-        if let Some(block) = self.backlog.held(name) {
-            return Some((block.id, block.tier, block.size));
+    /// Whose block has that name, in which tier and where in it, and how many bytes it has.
+    pub fn named(&self, name: BlockName) -> Option<Named> {
+        if let Some(Retired { id, tier, place, size, .. }) = self.backlog.held(name) {
+            return Some(Named { id, tier, place, size });
         }
         let payload = self.payloads.get(&self.board.owner(name.index)?)?;
-        let is = |tier: &Tier| payload.copy(*tier).is_some_and(|copy| copy.generation == name.generation);
-        Tier::ALL.into_iter().find(is).map(|tier| (payload.id(), tier, payload.facts.size))
+        Tier::ALL.into_iter().find_map(|tier| {
+            let copy = payload.copy(tier).filter(|copy| copy.generation == name.generation)?;
+            Some(Named { id: payload.id(), tier, place: copy.place, size: payload.facts.size })
+        })
     }
 }

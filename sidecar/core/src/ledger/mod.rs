@@ -30,7 +30,7 @@ pub use allocate::{AllocateRequest, Allocation, Committed};
 pub use delete::Deletion;
 pub use evict::{Room, Step, Watermarks};
 pub use lease::{AcquireRequest, Acquired, Grant};
-pub use lease_list::{LeasePage, LeaseRow};
+pub use lease_list::{LeasePage, LeaseRow, Named};
 pub use list::{Cursor, Page, Summary};
 pub use recover::{Adopted, RamBlock};
 pub use transfer::{Begun, Dropped, Outcome, Ticket};
