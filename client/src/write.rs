@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use payload_manager_api::core::v1 as core;
 use payload_manager_api::runtime::v1;
-use payload_manager_shm::{ProcessMark, WriteMap};
+use payload_manager_shm::{ProcessMark, SegmentWriter, WriteMap};
 
 use crate::client::Client;
 use crate::descriptor::{Descriptor, EvictionPolicy, PayloadId, Protection, Tier, descriptor};
 use crate::error::{Error, Reason, Result};
 use crate::keeper::{Chore, give_up, millis};
 use crate::place;
-use crate::session::Made;
+use crate::session::{Made, Memory};
 
 /// How long a commit is tried again while the daemon is out of reach, and how often.
 const COMMIT_PATIENCE: Duration = Duration::from_secs(5);
@@ -89,7 +89,8 @@ impl CreateOptions {
 
 /// The bytes of a payload that is not committed yet: this process's alone, to be filled in place.
 ///
-/// They start as zeros. Nobody else can read them until [`commit`](Self::commit). Dropped without it, the payload is
+/// What they hold before they are written is not specified: zeros, or bytes of an earlier payload of this same client
+/// whose memory they have. Nobody else can read them until [`commit`](Self::commit). Dropped without it, the payload is
 /// deleted in the background; if that can't be done (the daemon is out of reach, or too much is waiting), the daemon
 /// reclaims it after its allocation timeout. Let no other process change the object or file behind it: its bytes are
 /// ordinary memory of this program.
@@ -110,8 +111,8 @@ impl CreateOptions {
 /// # }
 /// ```
 pub struct PayloadMut {
-    /// `None` once it was unmapped, on the way to commit.
-    map: Option<WriteMap>,
+    /// `None` once it was let go of, on the way to commit.
+    map: Option<Room>,
     descriptor: Descriptor,
     client: Client,
     /// Whether dropping it deletes the payload.
@@ -132,13 +133,16 @@ impl PayloadMut {
         let request = client.rpc().request(request);
         let answer = client.rpc().outcome(client.rpc().catalog().allocate_payload(request)).await?;
         let mut payload = Self::empty(client, answer.payload_descriptor, None)?;
-        payload.map = Some(place::writable(&payload.descriptor)?);
+        payload.map = Some(Room::Own(place::writable(&payload.descriptor)?));
         Ok(payload)
     }
 
     fn of_session(client: Client, made: Made) -> Result<Self> {
         let mut payload = Self::empty(client, Some(made.descriptor), Some(made.mark))?;
-        payload.map = Some(place::passed(&payload.descriptor, &made.file)?);
+        payload.map = Some(match made.memory {
+            Memory::Object(file) => Room::Own(place::passed(&payload.descriptor, &file)?),
+            Memory::Part(part) => Room::Part(part),
+        });
         Ok(payload)
     }
 
@@ -280,6 +284,34 @@ impl PayloadMut {
         give_up(self.client.rpc(), sessions, self.id()).await?;
         self.ours = false;
         Ok(())
+    }
+}
+
+/// Where the bytes are until they are committed.
+enum Room {
+    /// An object or file of the payload's own, mapped for it.
+    Own(WriteMap),
+    /// A part of a segment.
+    Part(SegmentWriter),
+}
+
+impl Deref for Room {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Own(map) => map,
+            Self::Part(part) => part,
+        }
+    }
+}
+
+impl DerefMut for Room {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Own(map) => map,
+            Self::Part(part) => part,
+        }
     }
 }
 

@@ -11,8 +11,8 @@ use std::time::Duration;
 use futures_util::TryStreamExt as _;
 use payload_manager::testing::Daemon;
 use payload_manager_client::{
-    Client, Code, CreateOptions, DataPath, Error, ListOptions, PayloadId, PayloadMut, PayloadState, PayloadView,
-    Promotion, ReadOptions, Reason, SpillOptions, Start, StreamName, Subscription, Tier,
+    Client, Code, CreateOptions, DataPath, Error, ListOptions, Location, PayloadId, PayloadMut, PayloadState,
+    PayloadView, Promotion, ReadOptions, Reason, SpillOptions, Start, StreamName, Subscription, Tier,
 };
 
 async fn daemon(settings: &'static [(&'static str, &'static str)]) -> (Daemon, Client) {
@@ -209,7 +209,33 @@ async fn payloads_in_ram_are_read_and_written_by_the_session() {
     let id = put(&client, 4096, Tier::Ram).await;
     let (one, other) = (client.read(id).await.unwrap(), client.read(id).await.unwrap());
     assert!(std::ptr::eq(&*one, &*other) && one.is_valid(), "one mapping");
+    assert_eq!(*one.descriptor(), client.resolve(id).await.unwrap());
     assert_eq!(client.delete(id).await.unwrap_err().reason(), Some(Reason::Leased));
     client.delete_by_force(id).await.unwrap();
     assert_eq!((one.is_valid(), other.is_valid(), one[4095]), (false, false, 7));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_a_session_makes_lies_in_its_segments_and_their_memory_is_used_again() {
+    let (_daemon, client) = daemon(&[]).await;
+    let place = |payload: &PayloadMut| match &payload.descriptor().location {
+        Some(Location::Ram { unit, offset, .. }) => (*unit, *offset),
+        other => panic!("not in RAM: {other:?}"),
+    };
+    let (mut one, mut other) = (client.create(5000).await.unwrap(), client.create(5000).await.unwrap());
+    let places = [place(&one), place(&other)];
+    assert!(places[0].0 != 0 && places[0].0 == places[1].0 && places[0].1 != places[1].1, "{places:?}");
+    one.fill(1);
+    other.fill(2);
+    let ids = [one.commit().await.unwrap().id, other.commit().await.unwrap().id];
+    for (id, byte) in ids.iter().zip([1, 2]) {
+        assert!(client.read(*id).await.unwrap().iter().all(|b| *b == byte));
+    }
+    client.delete(ids[0]).await.unwrap();
+    let dropped = client.create(5000).await.unwrap();
+    assert_eq!(place(&dropped), places[0]);
+    dropped.abort().await.unwrap();
+    let again = client.create(5000).await.unwrap();
+    assert_eq!(place(&again), places[0]);
+    assert_eq!(client.read(ids[1]).await.unwrap()[4999], 2);
 }

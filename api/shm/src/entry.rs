@@ -42,12 +42,19 @@ impl<A: Atomic64, const N: usize> Entry<A, N> {
 
     /// All of [`Self::publish`] that a daemon killed at its end has done.
     pub(crate) fn write(&self, words: [u64; N]) {
+        self.change(|| {
+            for (place, word) in self.body.iter().zip(words) {
+                place.store(word, Ordering::Relaxed);
+            }
+        });
+    }
+
+    /// Changes what the number guards: these words, or others that lie beside them. Relaxed stores will do.
+    pub(crate) fn change(&self, stores: impl FnOnce()) {
         let odd = self.seq.load(Ordering::Relaxed) | 1;
         self.seq.store(odd, Ordering::Relaxed);
         A::fence(Ordering::Release);
-        for (place, word) in self.body.iter().zip(words) {
-            place.store(word, Ordering::Relaxed);
-        }
+        stores();
         self.seq.store(odd.wrapping_add(1), Ordering::Release);
     }
 
@@ -57,8 +64,14 @@ impl<A: Atomic64, const N: usize> Entry<A, N> {
     #[must_use]
     #[inline]
     pub fn read(&self) -> Option<Snapshot<N>> {
+        self.read_with(|| self.peek()).map(|(words, seq)| Snapshot { seq, words })
+    }
+
+    /// The same of what `loads` finds of all that the number guards, with the number.
+    #[inline]
+    pub(crate) fn read_with<T>(&self, loads: impl Fn() -> T) -> Option<(T, u64)> {
         (0..TRIES).find_map(|_| {
-            let found = self.try_read();
+            let found = self.try_read(&loads);
             if found.is_none() {
                 std::hint::spin_loop();
             }
@@ -67,15 +80,15 @@ impl<A: Atomic64, const N: usize> Entry<A, N> {
     }
 
     #[inline]
-    fn try_read(&self) -> Option<Snapshot<N>> {
+    fn try_read<T>(&self, loads: impl Fn() -> T) -> Option<(T, u64)> {
         let seq = self.seq.load(Ordering::Relaxed);
         if seq & 1 == 1 {
             return None;
         }
         A::fence(Ordering::Acquire);
-        let words = self.peek();
+        let found = loads();
         A::fence(Ordering::Acquire);
-        (self.seq.load(Ordering::Relaxed) == seq).then_some(Snapshot { seq, words })
+        (self.seq.load(Ordering::Relaxed) == seq).then_some((found, seq))
     }
 
     /// The words as they are, perhaps half written: for the one writer, and for repair.

@@ -64,14 +64,14 @@ pub enum OpenError {
         /// What does not fit.
         what: String,
     },
-    /// Made by a newer version of this program.
-    #[error("{name} has layout {found}; this program knows layouts up to {known}")]
-    NewerLayout {
+    /// Made by another version of this program.
+    #[error("{name} has layout {found}; this program reads layout {known}")]
+    OtherLayout {
         /// The object.
         name: String,
         /// Its layout.
         found: u32,
-        /// The newest known here.
+        /// The one known here.
         known: u32,
     },
     /// The kernel said no.

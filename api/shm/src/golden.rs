@@ -10,15 +10,16 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use payload_manager_types::{
-    BlockName, Checksum, EvictionPolicy, LeaseDeadline, PayloadState, Place, Protection, Tier, UnixMillis,
+    BlockName, Checksum, EvictionPolicy, LeaseDeadline, PayloadState, Place, Priority, Protection, SpillTarget, Tier,
+    UnixMillis,
 };
 
 use crate::layout::VERSION;
 use crate::slot::{Tick, Word};
 use crate::testing::{Names, US, id, index};
 use crate::{
-    BlockState, Clock, Directory, DirectoryReader, EntryState, Face, KnownSession, LeaseTable, Record, Records,
-    RpcLeases, SLOT_STEP, SessionPages, SessionRegister, Standing, StoredRecord, object,
+    BlockState, Clock, Details, Directory, DirectoryReader, EntryState, Face, LeaseTable, Record, Records, RpcLeases,
+    SLOT_STEP, SessionPages, Standing, StoredRecord, object,
 };
 
 const EPOCH: u64 = 1_234;
@@ -86,13 +87,26 @@ fn the_oldest_directory_is_opened_and_a_new_one_looks_like_it() {
     let name = names.name("dir");
     let mut directory = Directory::create_at(&name, &US, 8, EPOCH).unwrap();
     let gone = directory.insert(&face(1)).unwrap();
-    directory.insert(&face(2)).unwrap();
+    let at = directory.insert(&face(2)).unwrap();
+    let said = Details {
+        created: UnixMillis(0x1111),
+        policy: EvictionPolicy {
+            priority: Priority::High,
+            require_durable: true,
+            spill_target: Some(SpillTarget::Tier(Tier::Object)),
+            min_residency: Some(Tier::Disk),
+        },
+        protection: Protection::Strict,
+        checksum: Some(Checksum(*b"0123456789abcdef")),
+    };
+    directory.describe(at, id(2), &said);
     directory.remove(gone);
     let golden = compare("directory", &name);
 
     let old = restore(&golden, &names.name("old"));
     let reader = DirectoryReader::of_file(old).unwrap();
     assert_eq!(reader.lookup(id(2)).map(|(at, face, _)| (at, face)), Some((index(1), face(2))));
+    assert_eq!(reader.details(at, id(2)), Some(said));
     let mut opened = Directory::open(&names.name("old"), &US).unwrap();
     assert_eq!(opened.lookup(id(2)).map(|(at, face, _)| (at, face)), Some((index(1), face(2))));
     assert_eq!((opened.lookup(id(1)), opened.epoch_ms()), (None, EPOCH));
@@ -175,20 +189,4 @@ fn the_oldest_session_page_is_opened_and_a_new_one_looks_like_it() {
     let directory = DirectoryReader::of_file(object::open(&names.name("dir")).unwrap()).unwrap();
     let table = LeaseTable::new(directory, file, Clock::with_offset(0), ()).unwrap();
     assert_eq!((table.in_use(), table.is_open()), (1, true));
-}
-
-#[test]
-fn the_oldest_register_is_opened_and_a_new_one_looks_like_it() {
-    let names = Names::new();
-    let name = names.name("sessions");
-    let known = KnownSession { number: 3, secret: *b"0123456789abcdef", uid: 0x11, pid: 0x22, started: 0x33 };
-    let mut register = SessionRegister::create(&name, &US, EPOCH, 8).unwrap();
-    register.enter(&KnownSession { number: 2, ..known }).unwrap();
-    register.enter(&known).unwrap();
-    assert!(register.strike(2));
-    let golden = compare("sessions", &name);
-
-    restore(&golden, &names.name("old"));
-    let opened = SessionRegister::open(&names.name("old"), &US).unwrap();
-    assert_eq!(opened.iter().collect::<Vec<_>>(), [known]);
 }

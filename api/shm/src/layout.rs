@@ -20,7 +20,7 @@
 //!
 //! A bucket is 4 bytes: entry index + 1 (low 24 bits; 0 = empty) and a tag, the top 8 bits of the id's hash. Their
 //! number is the power of two that is at least twice `max`; probing is linear from `hash & (buckets - 1)`. They are padded to a
-//! whole page. An entry is 64 bytes:
+//! whole page. An entry is 128 bytes, of which a lookup reads the first 64:
 //!
 //! | byte | what |
 //! | ---: | --- |
@@ -32,6 +32,10 @@
 //! | 40 | length |
 //! | 48 | unit (low 32 bits) · block generation of the copy in GPU, RAM, DISK, OBJECT (8 bits each, from bit 32) |
 //! | 56 | expires, Unix ms (low 48 bits; 0: never) · tier (4) · state (4; 9 = closed) · last generation given (8) |
+//! | 64 | created, Unix ms |
+//! | 72 | policy (16) · protection (8) · checksum known (1) · 0 (39) |
+//! | 80 | XXH3-128, two halves |
+//! | 96 | zero |
 //!
 //! **Records** (kind 2): header · records of 128 bytes:
 //!
@@ -56,18 +60,6 @@
 //!
 //! **Leases of a session** (kind 4; `max` and `grown`: its slots, a multiple of 8): header · read bits, one for each
 //! entry of the directory: bit `i & 63` of word `i >> 6`, padded to a whole page · slots (8 bytes each, see `slot`).
-//!
-//! **Sessions** (kind 5): header · what the daemon knows of each session, 64 bytes:
-//!
-//! | byte | what |
-//! | ---: | --- |
-//! | 0 | state: 0 free, 1 known; stored last |
-//! | 8 | uid (low 32 bits) · number of its page (high) |
-//! | 16 | secret, two halves |
-//! | 32 | process id, 0: unknown (low 32 bits) · 0 |
-//! | 40 | start of that process, clock ticks since boot |
-//! | 48 | check of bytes 8 to 47 |
-//! | 56 | zero |
 
 #![allow(unsafe_code, reason = "says which types are made of atomics alone")]
 
@@ -80,7 +72,7 @@ use crate::map::Shared;
 use crate::sync::AtomicU64;
 
 /// The layout that this program writes. Raised with every change of the tables above.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 pub(crate) const MAGIC: u64 = u64::from_ne_bytes(*b"PAYLOADM");
 /// Where the items of a page start.
 pub(crate) const HEADER_BYTES: usize = 4096;
@@ -102,8 +94,16 @@ pub(crate) struct Header {
     zero: [AtomicU64; 5],
 }
 
-/// An entry of the directory.
+/// What a lookup reads of an entry of the directory.
 pub(crate) type DirectoryEntry = Entry<AtomicU64, 7>;
+
+/// An entry of the directory: the sequence number of its first half guards all of it.
+#[repr(C, align(64))]
+pub(crate) struct DirectoryItem {
+    pub(crate) entry: DirectoryEntry,
+    pub(crate) details: [AtomicU64; 4],
+    zero: [AtomicU64; 4],
+}
 
 /// A record of the daemon's.
 #[repr(C, align(64))]
@@ -120,23 +120,12 @@ pub(crate) struct RecordWords {
     zero: AtomicU64,
 }
 
-/// What the daemon knows of a session.
-#[repr(C, align(64))]
-pub(crate) struct SessionWords {
-    pub(crate) state: AtomicU64,
-    pub(crate) words: [AtomicU64; 5],
-    pub(crate) check: AtomicU64,
-    zero: AtomicU64,
-}
-
 // SAFETY: `repr(C)`, atomic words alone, no padding (asserted below), aligned to 8.
 unsafe impl Shared for Header {}
 // SAFETY: `repr(C)`, atomic words alone, no padding (asserted below), aligned to 64.
-unsafe impl Shared for DirectoryEntry {}
+unsafe impl Shared for DirectoryItem {}
 // SAFETY: `repr(C)`, atomic words alone, no padding (asserted below), aligned to 64.
 unsafe impl Shared for RecordWords {}
-// SAFETY: `repr(C)`, atomic words alone, no padding (asserted below), aligned to 64.
-unsafe impl Shared for SessionWords {}
 
 const _: () = {
     assert!(size_of::<Header>() == 128 && size_of::<Header>() <= HEADER_BYTES);
@@ -148,6 +137,9 @@ const _: () = {
 
     assert!(size_of::<DirectoryEntry>() == 64 && align_of::<DirectoryEntry>() == 64);
     assert!(offset_of!(DirectoryEntry, seq) == 0 && offset_of!(DirectoryEntry, body) == 8);
+    assert!(size_of::<DirectoryItem>() == 128 && align_of::<DirectoryItem>() == 64);
+    assert!(offset_of!(DirectoryItem, entry) == 0 && offset_of!(DirectoryItem, details) == 64);
+    assert!(offset_of!(DirectoryItem, zero) == 96);
 
     assert!(size_of::<RecordWords>() == 128 && align_of::<RecordWords>() == 64);
     assert!(offset_of!(RecordWords, state) == 0 && offset_of!(RecordWords, fixed) == 8);
@@ -155,10 +147,6 @@ const _: () = {
     assert!(offset_of!(RecordWords, offset) == 72 && offset_of!(RecordWords, name) == 80);
     assert!(offset_of!(RecordWords, hash) == 88 && offset_of!(RecordWords, version) == 104);
     assert!(offset_of!(RecordWords, reclaim_at) == 112 && offset_of!(RecordWords, zero) == 120);
-
-    assert!(size_of::<SessionWords>() == 64 && align_of::<SessionWords>() == 64);
-    assert!(offset_of!(SessionWords, state) == 0 && offset_of!(SessionWords, words) == 8);
-    assert!(offset_of!(SessionWords, check) == 48 && offset_of!(SessionWords, zero) == 56);
 };
 
 /// What a page is.
@@ -169,7 +157,6 @@ pub(crate) enum Kind {
     Records = 2,
     RpcLeases = 3,
     SessionLeases = 4,
-    Sessions = 5,
 }
 
 /// How many buckets a directory of `max` entries has: at most half of them in use.

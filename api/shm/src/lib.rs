@@ -2,7 +2,7 @@
 //!
 //! - [`slot`] is the lease word and its legal moves; [`entry`] is how an entry is published and read. Both are
 //!   written over [`sync::Atomic64`], so that the code that ships is the code that loom checks.
-//! - [`Directory`], [`Records`], [`RpcLeases`], [`SessionPages`] and [`SessionRegister`] are the daemon's ends of the pages;
+//! - [`Directory`], [`Records`], [`RpcLeases`] and [`SessionPages`] are the daemon's ends of the pages;
 //!   [`DirectoryReader`] and [`LeaseTable`] are a client's.
 //! - [`Segment`] and [`SegmentMap`] are the two ends of an object that many payloads share.
 //! - [`GuardedMap`] copies out of memory that its owner may cut short.
@@ -66,7 +66,7 @@ mod view;
 #[cfg(not(loom))]
 pub use self::{
     boot::Identity,
-    directory::{Directory, DirectoryReader, EntryState, Face, FoundEntry},
+    directory::{Details, Directory, DirectoryReader, EntryState, Face, FoundEntry},
     error::{Full, OpenError},
     guard::{Condemned, GuardedMap},
     layout::VERSION as LAYOUT,
@@ -76,8 +76,8 @@ pub use self::{
     records::{BlockState, Record, RecordIx, Records, StoredRecord, TornRecord},
     segment::{MOST_STEP, Segment, SegmentMap, SegmentWriter},
     session::{
-        Clock, Fallback, HeldSlot, KnownSession, Lease, LeaseTable, MOST_SLOTS, ProcessMark, SLOT_STEP, SessionHolders,
-        SessionPage, SessionPages, SessionRegister, SetAside, Standing, Swept, Wanted,
+        Clock, Fallback, HeldSlot, Lease, LeaseTable, MOST_SLOTS, ProcessMark, SLOT_STEP, SessionHolders, SessionPage,
+        SessionPages, SetAside, Standing, Swept, Wanted,
     },
     view::{ReadMap, WriteMap},
 };

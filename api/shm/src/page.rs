@@ -280,7 +280,7 @@ impl Facts {
         match low32(version_and_kind) {
             layout::VERSION => {}
             0 => return Err(torn("layout 0")),
-            found => return Err(OpenError::NewerLayout { name: name.to_owned(), found, known: layout::VERSION }),
+            found => return Err(OpenError::OtherLayout { name: name.to_owned(), found, known: layout::VERSION }),
         }
         if version_and_kind >> 32 != u64::from(kind as u32) {
             return Err(torn("a page of another kind"));

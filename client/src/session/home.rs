@@ -1,5 +1,6 @@
 //! One process's share of a client: its session if it has one, and how a forked child comes to its own.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -13,6 +14,7 @@ use super::bell::Bell;
 use super::hello::NoSession;
 use super::life::Core;
 use super::path::DataPath;
+use super::segments::{Mapped, Mapping};
 use super::thread;
 use super::wire::Wire;
 
@@ -21,6 +23,9 @@ pub(super) type Table = LeaseTable<Arc<Core>>;
 
 /// Threads share no written cache line when they take leases, while they are no more than this.
 const SEATS: usize = 16;
+
+/// Segments at hand on a seat.
+const MOST_SEATED: usize = 256;
 
 /// A daemon that had no session to give is asked again after this time.
 const ASK_AGAIN: Duration = Duration::from_secs(10);
@@ -47,10 +52,25 @@ pub(super) struct Shared {
     left: AtomicBool,
 }
 
-/// The same table for each, read far more often than written.
+/// The same for each, read far more often than written.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-struct Seat(RwLock<Option<Table>>);
+struct Seat(RwLock<Option<Seated>>);
+
+/// What a thread needs to read without asking.
+#[derive(Debug)]
+pub(super) struct Seated {
+    pub(super) table: Table,
+    segments: HashMap<u32, Arc<Mapping>>,
+}
+
+impl Seated {
+    /// A segment that somebody on this seat has read from.
+    #[inline]
+    pub(super) fn segment(&self, id: u32) -> Option<&Arc<Mapping>> {
+        self.segments.get(&id)
+    }
+}
 
 #[derive(Debug)]
 enum Status {
@@ -114,11 +134,35 @@ impl Home {
         Some(home)
     }
 
-    /// Does `work` with the session's table, if there is one.
     #[inline]
-    pub(super) fn with_table<T>(&self, work: impl FnOnce(&Table) -> T) -> Option<T> {
-        let seat = self.shared.seats.get(SEAT.try_with(|seat| *seat).unwrap_or_default())?;
-        seat.0.read().as_ref().map(work)
+    fn seat(&self) -> Option<&Seat> {
+        self.shared.seats.get(SEAT.try_with(|seat| *seat).unwrap_or_default())
+    }
+
+    /// Does `work` with the session's table and the mappings at hand, if there is a session.
+    #[inline]
+    pub(super) fn with_seat<T>(&self, work: impl FnOnce(&Seated) -> T) -> Option<T> {
+        self.seat()?.0.read().as_ref().map(work)
+    }
+
+    /// The session as it is now.
+    pub(super) fn core(&self) -> Option<Arc<Core>> {
+        self.with_seat(|seat| Arc::clone(seat.table.kept()))
+    }
+
+    /// Has a segment at hand on this seat from now on, while `core` is the session.
+    pub(super) fn seat_segment(&self, core: &Arc<Core>, id: u32, mapped: &Mapped) -> Arc<Mapping> {
+        let mapping = mapped.seated();
+        if let Some(seat) = self.seat()
+            && let Some(seated) = &mut *seat.0.write()
+            && Arc::ptr_eq(seated.table.kept(), core)
+        {
+            if seated.segments.len() >= MOST_SEATED {
+                seated.segments.clear();
+            }
+            return Arc::clone(seated.segments.entry(id).or_insert(mapping));
+        }
+        mapping
     }
 
     /// The connection, if there is one right now.
@@ -191,12 +235,21 @@ impl Shared {
     pub(super) fn seat(&self, table: Option<&Table>) {
         for seat in &self.seats {
             let table = table.filter(|_| !self.has_left()).cloned();
+            let seated = table.map(|table| Seated { table, segments: HashMap::new() });
             // What was there is dropped when nobody is kept waiting by that.
-            let before = std::mem::replace(&mut *seat.0.write(), table);
+            let before = std::mem::replace(&mut *seat.0.write(), seated);
             drop(before);
         }
         if table.is_some() && self.has_left() {
             self.seat(None);
+        }
+    }
+
+    /// Mappings are to be asked for anew.
+    pub(super) fn clear_segments(&self) {
+        for seat in &self.seats {
+            let before = seat.0.write().as_mut().map(|seated| std::mem::take(&mut seated.segments));
+            drop(before);
         }
     }
 

@@ -9,6 +9,7 @@ use payload_manager_shm::{Clock, ProcessMark};
 
 use super::home::Tie;
 use super::pace::Pace;
+use super::segments::Segments;
 use super::views::Views;
 
 /// The shortest term that a daemon may give.
@@ -23,6 +24,7 @@ pub(crate) struct Core {
     default_ms: u64,
     max_ms: u64,
     pub(super) views: Views,
+    pub(super) segments: Segments,
     pub(super) pace: Pace,
     pub(super) mark: Arc<ProcessMark>,
     /// Keeps the thread. Dropped last, as it may end it.
@@ -38,6 +40,7 @@ impl Core {
             default_ms: welcome.lease_default_ms.clamp(LEAST_MS, max_ms),
             max_ms,
             views: Views::default(),
+            segments: Segments::default(),
             pace: Pace::new(Arc::clone(&tie.bell)),
             mark,
             _tie: tie,

@@ -19,6 +19,7 @@ mod home;
 mod life;
 mod pace;
 mod path;
+mod segments;
 mod take;
 mod thread;
 mod verbs;
@@ -33,7 +34,7 @@ use payload_manager_shm::ProcessMark;
 use self::home::Home;
 pub use self::path::DataPath;
 pub(crate) use self::take::{Fast, Taken};
-pub(crate) use self::verbs::Made;
+pub(crate) use self::verbs::{Made, Memory};
 
 /// The sessions of a client: one a process, started when first needed.
 #[derive(Debug)]

@@ -3,24 +3,34 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use payload_manager_shm::{EntryState, Lease, Wanted};
-use payload_manager_types::{Tier, TierSet};
+use payload_manager_shm::{Details, EntryState, Face, Lease, Wanted};
+use payload_manager_types::{EvictionPolicy, PayloadState, Protection, Tier, TierSet, UnixMillis};
 
 use super::OwnSessions;
 use super::life::Core;
+use super::segments::{Mapping, Part};
 use super::views::Block;
-use crate::descriptor::{Descriptor, PayloadId};
+use crate::descriptor::{Descriptor, Location, PayloadId};
 use crate::error::{Error, Result};
 use crate::read::ReadOptions;
 
 /// A view of a session: its part of the mapping, and its lease. Dropped in this order.
 #[derive(Debug)]
 pub(crate) struct Fast {
-    block: Arc<Block>,
+    bytes: Bytes,
     lease: Lease<Arc<Core>>,
     asked_ms: u64,
-    /// Where the payload has changed since the block was opened.
+    /// What its descriptor is, once somebody has asked.
     shown: OnceLock<Descriptor>,
+}
+
+/// Where a view's bytes are.
+#[derive(Debug)]
+pub(super) enum Bytes {
+    /// In an object or file of the payload's own, which was opened for it.
+    Block(Arc<Block>),
+    /// In a segment: all that there is to know of it is in the directory.
+    Part(Part),
 }
 
 /// What a look at the directory gave.
@@ -46,26 +56,27 @@ impl OwnSessions {
     #[inline]
     pub(crate) fn take(&self, id: PayloadId, options: &ReadOptions) -> Taken {
         let taken = self.home().and_then(|home| {
-            home.with_table(|table| {
-                let core = table.kept();
+            home.with_seat(|seat| {
+                let core = seat.table.kept();
                 let asked_ms = core.term_ms(options.lease);
                 let min_tier = options.min_tier.unwrap_or(Tier::Object);
                 let wanted = Wanted { duration: Duration::from_millis(asked_ms), min_tier };
                 let reachable = |tier| matches!(tier, Tier::Ram | Tier::Disk);
-                let lease = table.take_if(id, wanted, |face| reachable(face.tier)).ok()?;
-                Some(Unmapped { lease, asked_ms })
+                let lease = seat.table.take_if(id, wanted, |face| reachable(face.tier)).ok()?;
+                let unmapped = Unmapped { lease, asked_ms };
+                Some(match unmapped.segment() {
+                    Some(segment) => unmapped.look_in(seat.segment(segment)),
+                    None => unmapped.look(),
+                })
             })
         });
-        match taken.flatten() {
-            Some(unmapped) => unmapped.look(),
-            None => Taken::Ask,
-        }
+        taken.flatten().unwrap_or(Taken::Ask)
     }
 
     /// The same, after the session was started if nothing did that before.
     pub(crate) async fn open_and_take(&self, id: PayloadId, options: &ReadOptions) -> Taken {
         match (self.take(id, options), self.home()) {
-            (Taken::Ask, Some(home)) if home.with_table(|_| ()).is_none() => {
+            (Taken::Ask, Some(home)) if home.with_seat(|_| ()).is_none() => {
                 home.open().await;
                 self.take(id, options)
             }
@@ -80,43 +91,107 @@ impl Unmapped {
     pub(super) fn look(self) -> Taken {
         let views = &self.lease.kept().views;
         match views.get(self.lease.block(), self.lease.face().id) {
-            Some(block) => Taken::View(self.over(block)),
+            Some(block) => Taken::View(self.over(Bytes::Block(block))),
             None => Taken::Unmapped(self),
         }
     }
 
-    /// A view of this block, prolonged from now on.
+    /// The segment that its bytes are in, if they are in one.
     #[inline]
-    pub(super) fn over(self, block: Arc<Block>) -> Arc<Fast> {
+    pub(super) fn segment(&self) -> Option<u32> {
+        let face = self.lease.face();
+        (face.tier == Tier::Ram && face.place.unit != 0).then_some(face.place.unit)
+    }
+
+    /// A view, if the segment is at hand.
+    #[inline]
+    pub(super) fn look_in(self, mapping: Option<&Arc<Mapping>>) -> Taken {
+        let face = self.lease.face();
+        match mapping.map(|mapping| Part::of(mapping, face.place.offset, face.length)) {
+            Some(Some(part)) => Taken::View(self.over(Bytes::Part(part))),
+            // It does not lie in what was mapped, which is not to be trusted.
+            Some(None) => Taken::Ask,
+            None => Taken::Unmapped(self),
+        }
+    }
+
+    /// A view of these bytes, prolonged from now on.
+    #[inline]
+    pub(super) fn over(self, bytes: Bytes) -> Arc<Fast> {
         let Self { lease, asked_ms } = self;
-        let fast = Arc::new(Fast { block, lease, asked_ms, shown: OnceLock::new() });
+        let fast = Arc::new(Fast { bytes, lease, asked_ms, shown: OnceLock::new() });
         let core = fast.lease.kept();
         core.pace.note(fast.lease.slot_number(), &fast, core.clock.now_ms() + asked_ms / 2);
         fast
     }
 }
 
+/// How often a look at what is said of a payload is tried.
+const LOOKS: usize = 64;
+
+/// What was told before, as the entry shows it now.
+fn as_shown(face: &Face, told: Descriptor) -> Descriptor {
+    let state = match face.state {
+        EntryState::Shown(state) => state,
+        EntryState::Closed => told.state,
+    };
+    let copies = Tier::ALL.iter().zip(face.generations).filter(|(_, generation)| *generation != 0);
+    let copies = copies.fold(TierSet::EMPTY, |copies, (tier, _)| copies.with(*tier));
+    Descriptor { version: face.version, state, expires: face.expires, copies, ..told }
+}
+
 impl Fast {
     #[inline]
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.block.map
+        match &self.bytes {
+            Bytes::Block(block) => &block.map,
+            Bytes::Part(part) => part.bytes(),
+        }
     }
 
     /// The payload as it was when the lease was taken.
     pub(crate) fn descriptor(&self) -> &Descriptor {
-        let (face, known) = (self.lease.face(), &self.block.descriptor);
-        if face.version == known.version {
-            return known;
+        let face = self.lease.face();
+        match &self.bytes {
+            Bytes::Block(block) if block.descriptor.version == face.version => &block.descriptor,
+            Bytes::Block(block) => self.shown.get_or_init(|| as_shown(face, block.descriptor.clone())),
+            Bytes::Part(part) => self.shown.get_or_init(|| self.as_said(part)),
         }
-        self.shown.get_or_init(|| {
-            let state = match face.state {
-                EntryState::Shown(state) => state,
-                EntryState::Closed => known.state,
-            };
-            let copies = Tier::ALL.iter().zip(face.generations).filter(|(_, generation)| *generation != 0);
-            let copies = copies.fold(TierSet::EMPTY, |copies, (tier, _)| copies.with(*tier));
-            Descriptor { version: face.version, state, expires: face.expires, copies, ..known.clone() }
-        })
+    }
+
+    /// From what the directory says alone.
+    fn as_said(&self, part: &Part) -> Descriptor {
+        let face = self.lease.face();
+        // The daemon is at an entry for nanoseconds. Only one that was killed at it takes longer, until it is back.
+        let said = (0..LOOKS).find_map(|_| self.lease.details()).unwrap_or(Details {
+            created: UnixMillis(0),
+            policy: EvictionPolicy::default(),
+            protection: Protection::default(),
+            checksum: None,
+        });
+        let location = Location::Ram {
+            name: part.name().to_owned(),
+            unit: face.place.unit,
+            offset: face.place.offset,
+            segment: part.segment_bytes(),
+            length: face.length,
+        };
+        let told = Descriptor {
+            id: face.id,
+            tier: face.tier,
+            state: PayloadState::Active,
+            location: Some(location),
+            version: face.version,
+            created: said.created,
+            expires: face.expires,
+            policy: said.policy,
+            size: face.length,
+            checksum: said.checksum,
+            copies: TierSet::EMPTY,
+            protection: said.protection,
+            dies_with_daemon: false,
+        };
+        as_shown(face, told)
     }
 
     #[inline]

@@ -164,6 +164,10 @@ impl Thread {
         if let Some(session) = &mut self.session {
             (session.id, session.secret) = (welcomed.welcome.session_id, welcomed.welcome.secret);
         }
+        if let Some(core) = self.core() {
+            core.segments.clear();
+        }
+        self.shared.clear_segments();
         let wire = Arc::new(Wire::new(welcomed.socket));
         self.shared.connect(Some(&wire));
         wire

@@ -5,28 +5,40 @@ use std::sync::Arc;
 
 use payload_manager_api::core::v1 as core;
 use payload_manager_api::runtime::v1;
+use payload_manager_api::session::v1 as v1s;
 use payload_manager_api::session::v1::request::Verb;
 use payload_manager_api::session::v1::response::Outcome;
 use payload_manager_api::session::v1::{
     Abort, Allocate, AllocateResult, Commit, ItemResult, Open, Place, allocate_result, open_result,
 };
 use payload_manager_shm::fdpass::MOST_DESCRIPTORS;
-use payload_manager_shm::{ProcessMark, ReadMap};
+use payload_manager_shm::{ProcessMark, ReadMap, SegmentWriter};
 
 use super::OwnSessions;
-use super::take::{Fast, Unmapped};
+use super::life::Core;
+use super::segments::mapped;
+use super::take::{Bytes, Fast, Taken, Unmapped};
 use super::views::Block;
 use super::wire::{Answer, Wire};
 use crate::descriptor::{Descriptor, PayloadId, descriptor};
 use crate::error::{Code, Error, Result};
 
-/// What was allocated: where, and open for writing.
+/// What was allocated, and what to write it to.
 #[derive(Debug)]
 pub(crate) struct Made {
     pub(crate) descriptor: core::PayloadDescriptor,
-    pub(crate) file: File,
+    pub(crate) memory: Memory,
     /// Of the process whose session allocated it.
     pub(crate) mark: Arc<ProcessMark>,
+}
+
+/// What its producer writes to.
+#[derive(Debug)]
+pub(crate) enum Memory {
+    /// An object of its own.
+    Object(File),
+    /// A part of one of the session's segments.
+    Part(SegmentWriter),
 }
 
 impl OwnSessions {
@@ -37,6 +49,68 @@ impl OwnSessions {
 
     /// Opens and maps what is leased: a view each, in their order.
     pub(crate) async fn open(&self, leases: Vec<Unmapped>) -> Vec<Option<Arc<Fast>>> {
+        self.map_segments(&leases).await;
+        let (mut views, mut own) = (Vec::with_capacity(leases.len()), Vec::new());
+        for (at, unmapped) in leases.into_iter().enumerate() {
+            views.push(match unmapped.segment() {
+                Some(segment) => self.in_segment(segment, unmapped),
+                None => {
+                    own.push((at, unmapped));
+                    None
+                }
+            });
+        }
+        let (places, own): (Vec<usize>, Vec<Unmapped>) = own.into_iter().unzip();
+        for (at, view) in places.into_iter().zip(self.open_own(own).await) {
+            views.get_mut(at).into_iter().for_each(|place| place.clone_from(&view));
+        }
+        views
+    }
+
+    /// Maps the segments of these leases that are not mapped yet.
+    async fn map_segments(&self, leases: &[Unmapped]) {
+        let Some(core) = leases.first().map(|unmapped| Arc::clone(unmapped.lease.kept())) else { return };
+        let mut missing: Vec<u32> = leases.iter().filter_map(Unmapped::segment).collect();
+        missing.sort_unstable();
+        missing.dedup();
+        missing.retain(|id| core.segments.get(*id).is_none());
+        for some in missing.chunks(MOST_DESCRIPTORS) {
+            self.ask_for_segments(&core, some).await;
+        }
+    }
+
+    async fn ask_for_segments(&self, core: &Core, ids: &[u32]) {
+        let Some(Answer { outcome: Outcome::Shared(shared), descriptors }) =
+            self.call(Verb::Segments(v1s::Segments { ids: ids.to_vec() })).await
+        else {
+            return;
+        };
+        for (id, mapped) in ids.iter().zip(mapped(shared.results, descriptors)) {
+            mapped.into_iter().for_each(|mapped| drop(core.segments.keep(*id, mapped)));
+        }
+    }
+
+    fn in_segment(&self, segment: u32, unmapped: Unmapped) -> Option<Arc<Fast>> {
+        let core = Arc::clone(unmapped.lease.kept());
+        let mapping = self.home()?.seat_segment(&core, segment, &core.segments.get(segment)?);
+        match unmapped.look_in(Some(&mapping)) {
+            Taken::View(view) => Some(view),
+            Taken::Unmapped(_) | Taken::Ask => None,
+        }
+    }
+
+    /// The part of a segment that was allocated to this session, for writing.
+    async fn part(&self, made: &core::PayloadDescriptor) -> Option<SegmentWriter> {
+        let Some(core::payload_descriptor::Location::Ram(ram)) = &made.location else { return None };
+        let core = self.home()?.core()?;
+        if core.segments.get(ram.slab_id).is_none() {
+            self.ask_for_segments(&core, &[ram.slab_id]).await;
+        }
+        core.segments.get(ram.slab_id)?.write(ram.offset_bytes, ram.length_bytes)
+    }
+
+    /// The same of what lies in objects and files of its own.
+    async fn open_own(&self, leases: Vec<Unmapped>) -> Vec<Option<Arc<Fast>>> {
         let mut views = Vec::with_capacity(leases.len());
         let mut leases = leases.into_iter();
         while leases.len() > 0 {
@@ -64,8 +138,20 @@ impl OwnSessions {
         };
         match result {
             allocate_result::Outcome::PayloadDescriptor(descriptor) => {
-                let file = descriptors.into_iter().next()?.into();
-                Some(Ok(Made { descriptor, file, mark: Arc::clone(home.mark()) }))
+                let memory = match descriptors.into_iter().next() {
+                    Some(file) => Some(Memory::Object(file.into())),
+                    None => self.part(&descriptor).await.map(Memory::Part),
+                };
+                let Some(memory) = memory else {
+                    // Of no use without: it is made by a call.
+                    descriptor
+                        .payload_id
+                        .and_then(|id| id.try_into().ok())
+                        .into_iter()
+                        .for_each(|id| self.abort_unheard(id));
+                    return None;
+                };
+                Some(Ok(Made { descriptor, memory, mark: Arc::clone(home.mark()) }))
             }
             allocate_result::Outcome::Error(status) => refused(&status),
         }
@@ -146,6 +232,6 @@ impl Unmapped {
         let map = ReadMap::of_file(&file, place.offset_bytes, usize::try_from(face.length).ok()?).ok()?;
         let core = self.lease.kept();
         let block = core.views.share(Block { map, descriptor: told, name, core: Arc::downgrade(core) });
-        Some(self.over(block))
+        Some(self.over(Bytes::Block(block)))
     }
 }

@@ -12,6 +12,7 @@ mod fake_services;
 mod fake_session;
 mod processes;
 mod restart;
+mod segments;
 mod views;
 
 use fake::Fake;

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -13,11 +14,16 @@ use parking_lot::{Condvar, Mutex};
 use payload_manager_api::core::v1 as core;
 use payload_manager_api::session::v1::request::Verb;
 use payload_manager_api::session::v1::response::Outcome;
-use payload_manager_api::session::v1::*;
+use payload_manager_api::session::v1::{
+    Abort, Allocate, AllocateResult, Allocated, Bye, Commit, Done, ItemResult, Open, OpenResult, Opened, Place,
+    Request, Response, SegmentResult, Segments, Welcome, allocate_result, open_result, segment_result,
+};
 use payload_manager_client::{PayloadId, PayloadState, Tier};
 use payload_manager_shm::boot::monotonic_ms;
 use payload_manager_shm::fdpass::{Listener, MOST_BYTES, SeqPacket, Wait};
-use payload_manager_shm::{Directory, EntryState, Face, Identity, LAYOUT, SLOT_STEP, SessionPages, object};
+use payload_manager_shm::{
+    Details, Directory, EntryState, Face, Identity, LAYOUT, SLOT_STEP, Segment, SessionPages, object,
+};
 use payload_manager_types::{InstanceId, LeaseDeadline, Place as At};
 use prost::Message as _;
 
@@ -45,6 +51,10 @@ pub(crate) struct State {
     connections: Vec<(u64, Arc<SeqPacket>)>,
     made: u64,
     generation: u8,
+    /// By number.
+    segments: HashMap<u32, Segment>,
+    /// Segments are said to be a byte longer than they are.
+    pub(crate) exaggerates: bool,
 }
 
 /// The server; gone, with its pages, when dropped.
@@ -76,6 +86,8 @@ impl FakeSession {
             connections: Vec::new(),
             made: 0,
             generation: 0,
+            segments: HashMap::new(),
+            exaggerates: false,
         };
         let socket = fake.socket().with_file_name("session.sock");
         let listener = Arc::new(Listener::bind(&socket, 0o600).unwrap());
@@ -154,6 +166,29 @@ impl FakeSession {
             let next = Face { version: face.version + 1, ..shown(id, face.length, generation) };
             state.directory.publish(index, &next);
             object::unlink(&before).unwrap();
+        });
+    }
+}
+
+impl FakeSession {
+    /// A copy of the payload in a segment; its object stays, for those who read by call.
+    pub(crate) fn move_into(&self, id: PayloadId, unit: u32, offset: u64, details: &Details) {
+        self.state(|state| {
+            let (index, face, _) = state.directory.lookup(id).unwrap();
+            let name = state.script.lock().payloads[id.as_bytes().as_slice()].clone();
+            let bytes = std::fs::read(object::path_of(&name).unwrap()).unwrap();
+            let segment_name = format!("{}-segment-{unit}", state.base);
+            let made = || Segment::create(&segment_name, 1 << 20).unwrap();
+            let segment = state.segments.entry(unit).or_insert_with(made);
+            // Beyond its end there is nothing to be written to.
+            if offset + face.length <= segment.capacity() {
+                segment.file().write_all_at(&bytes, offset).unwrap();
+            }
+            let generation = face.last_generation + 1;
+            let next = shown(id, face.length, generation);
+            state.directory.describe(index, id, details);
+            let next = Face { version: face.version + 1, place: At { unit, offset }, ..next };
+            state.directory.publish(index, &next);
         });
     }
 }
@@ -298,6 +333,10 @@ impl State {
                 self.count("open");
                 self.open(ids)
             }
+            Verb::Segments(Segments { ids }) => {
+                self.count("segments");
+                self.share(&ids)
+            }
             Verb::Delete(_) => return None,
             Verb::Bye(Bye {}) => {
                 self.count("bye");
@@ -305,6 +344,21 @@ impl State {
                 return None;
             }
         })
+    }
+
+    fn share(&self, ids: &[u32]) -> Answer {
+        let (mut results, mut files) = (Vec::new(), Vec::new());
+        for segment in ids.iter().map(|id| &self.segments[id]) {
+            files.push(segment.read_only().as_fd().try_clone_to_owned().unwrap());
+            let told = payload_manager_api::session::v1::Segment {
+                shm_name: segment.name().to_owned(),
+                length_bytes: segment.capacity() + u64::from(self.exaggerates),
+                writable: false,
+            };
+            results.push(SegmentResult { outcome: Some(segment_result::Outcome::Segment(told)) });
+        }
+        let shared = payload_manager_api::session::v1::Shared { results };
+        (Outcome::Shared(shared), files)
     }
 
     fn welcome(&mut self, session_id: u64, socket: &Arc<SeqPacket>) -> Answer {

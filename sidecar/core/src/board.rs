@@ -31,6 +31,14 @@ pub struct Face {
     pub generations: [Generation; 4],
     /// The generation given out last.
     pub last_generation: Generation,
+    /// When the payload was allocated.
+    pub created: UnixMillis,
+    /// What eviction may do.
+    pub policy: EvictionPolicy,
+    /// Who may still write after commit.
+    pub protection: Protection,
+    /// What the bytes hash to, where that is known.
+    pub checksum: Option<Checksum>,
 }
 
 /// Position of a record.

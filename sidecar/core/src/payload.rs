@@ -252,6 +252,10 @@ impl Payload {
             expires: self.facts.expires,
             generations: self.generations(),
             last_generation: self.last_generation,
+            created: self.facts.created,
+            policy: self.facts.policy,
+            protection: self.facts.protection,
+            checksum: self.facts.checksum,
         }
     }
 

@@ -127,14 +127,19 @@ fn number(at: RecordIndex) -> RecordIx {
 
 impl Board for SharedPages {
     fn insert(&mut self, face: &Face) -> Result<EntryIndex, Full> {
-        self.directory.insert(&shown(face)).map_err(|e| full(&e))
+        let index = self.directory.insert(&shown(face)).map_err(|e| full(&e))?;
+        self.directory.describe(index, face.id, &details(face));
+        Ok(index)
     }
 
     fn insert_at(&mut self, index: EntryIndex, face: &Face) -> Result<bool, Full> {
-        self.directory.insert_at(index, &shown(face)).map_err(|e| full(&e))
+        let there = self.directory.insert_at(index, &shown(face)).map_err(|e| full(&e))?;
+        self.directory.describe(index, face.id, &details(face));
+        Ok(there)
     }
 
     fn publish(&mut self, index: EntryIndex, face: &Face) {
+        self.directory.describe(index, face.id, &details(face));
         self.directory.publish(index, &shown(face));
     }
 
@@ -267,6 +272,10 @@ fn shown(face: &Face) -> shm::Face {
         generations: face.generations,
         last_generation: face.last_generation,
     }
+}
+
+fn details(face: &Face) -> shm::Details {
+    shm::Details { created: face.created, policy: face.policy, protection: face.protection, checksum: face.checksum }
 }
 
 fn recorded(record: &BlockRecord) -> Record {

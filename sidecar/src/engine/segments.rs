@@ -70,7 +70,14 @@ impl Engine {
 
     /// Where a new payload goes: into a segment of its session, or an object of its own.
     pub(super) async fn place_for(&self, new: &NewPayload) -> Result<Place, Error> {
-        let Some((session, size)) = in_segment(new) else { return Ok(Place::OWN) };
+        let could_be = |size: &u64| {
+            let ledger = self.ledger();
+            let limits = ledger.limits();
+            let ram = limits.capacity.get(Tier::Ram.index()).copied().flatten();
+            *size <= limits.max_payload.min(ram.unwrap_or(0))
+        };
+        // What can't be is the ledger's to refuse, and no address space is taken for it.
+        let Some((session, size)) = in_segment(new).filter(|(_, size)| could_be(size)) else { return Ok(Place::OWN) };
         let segments = self.segments().clone();
         Ok(blocking(move || Ok(segments.place(session, size)?)).await?.unwrap_or(Place::OWN))
     }

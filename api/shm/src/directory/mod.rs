@@ -1,8 +1,9 @@
 //! The directory: which payload is where, written by the daemon alone, read by every client without asking.
 //!
-//! [`Directory`] is the daemon's end, [`DirectoryReader`] a client's; `table` is the hash table, `face` an entry's
-//! words. Not here: leases (`slot`), and the decision what to publish.
+//! [`Directory`] is the daemon's end, [`DirectoryReader`] a client's; `table` is the hash table, `face` the words
+//! of an entry that a lookup reads, `details` the others. Not here: leases (`slot`), and the decision what to publish.
 
+mod details;
 mod face;
 mod reader;
 mod table;
@@ -15,6 +16,7 @@ use std::os::fd::AsFd;
 
 use payload_manager_types::{EntryIndex, Generation, LeaseDeadline, PayloadId};
 
+pub use self::details::Details;
 pub use self::face::{EntryState, Face};
 pub use self::reader::DirectoryReader;
 use self::table::{Table, plan};
@@ -214,6 +216,13 @@ impl Directory {
     fn write(&self, index: EntryIndex, face: &Face) {
         if let Some(entry) = self.table.entry(index) {
             entry.publish(face.to_words());
+        }
+    }
+
+    /// Says of a payload what its leases' holders may ask. Nothing happens where the entry is not that payload's.
+    pub fn describe(&mut self, index: EntryIndex, id: PayloadId, details: &Details) {
+        if let Some(item) = self.table.item(index).filter(|_| self.table.id_at(index) == Some(id)) {
+            details::describe(item, details);
         }
     }
 

@@ -4,8 +4,9 @@ use std::fs::File;
 
 use payload_manager_types::{EntryIndex, InstanceId, LeaseDeadline, PayloadId};
 
+use super::details::details_of;
 use super::table::{Table, plan};
-use super::{Face, read, seed};
+use super::{Details, Face, read, seed};
 use crate::error::OpenError;
 use crate::layout::{DirectoryEntry, Kind};
 use crate::page::Page;
@@ -55,6 +56,13 @@ impl DirectoryReader {
     #[inline]
     pub(crate) fn entry(&self, index: EntryIndex) -> Option<&DirectoryEntry> {
         self.table.entry(index)
+    }
+
+    /// What the entry says of this payload beside where it is. Under a lease the entry stays the payload's; `None` is rare
+    /// then: its writer was at it for too long.
+    #[must_use]
+    pub fn details(&self, index: EntryIndex, id: PayloadId) -> Option<Details> {
+        details_of(self.table.item(index)?, id)
     }
 
     /// A deadline as slots hold it.

@@ -6,7 +6,7 @@
 use payload_manager_types::{EntryIndex, PayloadId};
 
 use super::face::id_of;
-use crate::layout::{DirectoryEntry, HEADER_BYTES, Kind, bucket_count, byte, entries_at, hash};
+use crate::layout::{DirectoryEntry, DirectoryItem, HEADER_BYTES, Kind, bucket_count, byte, entries_at, hash};
 use crate::page::{Page, Plan};
 use crate::sync::{AtomicU32, Ordering, fence};
 
@@ -22,7 +22,7 @@ pub(super) struct Table {
 
 /// Where the parts of a directory for `max` entries are.
 pub(super) fn plan(max: u32) -> Plan {
-    let item_bytes = size_of::<DirectoryEntry>();
+    let item_bytes = size_of::<DirectoryItem>();
     Plan { kind: Kind::Directory, items_at: entries_at(max), item_bytes, max, what: "directory entries" }
 }
 
@@ -50,6 +50,11 @@ impl Table {
 
     #[inline]
     pub(super) fn entry(&self, index: EntryIndex) -> Option<&DirectoryEntry> {
+        self.item(index).map(|item| &item.entry)
+    }
+
+    #[inline]
+    pub(super) fn item(&self, index: EntryIndex) -> Option<&DirectoryItem> {
         self.page.item(index.get())
     }
 

@@ -36,9 +36,13 @@ fn a_header_that_contradicts_itself_is_torn() {
 }
 
 #[test]
-fn a_newer_layout_is_refused_with_both_numbers() {
-    for opened in with(8, &[2, 0, 0, 0]) {
-        assert!(matches!(opened, Err(OpenError::NewerLayout { found: 2, known: 1, .. })), "{opened:?}");
+fn another_layout_is_refused_with_both_numbers() {
+    for other in [1, 3] {
+        for opened in with(8, &[other, 0, 0, 0]) {
+            let refused =
+                matches!(opened, Err(OpenError::OtherLayout { found, known: 2, .. }) if found == u32::from(other));
+            assert!(refused, "{opened:?}");
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use payload_manager_types::{BlockName, LeaseDeadline};
 
 use super::table::{Anchor, Body};
-use crate::directory::Face;
+use crate::directory::{Details, Face};
 use crate::slot::{self, NotRenewed, SlotState, Tick, Word};
 use crate::sync::{AtomicU64, Ordering};
 
@@ -40,6 +40,13 @@ impl<K> Lease<K> {
     #[must_use]
     pub const fn face(&self) -> &Face {
         &self.face
+    }
+
+    /// What is said of the payload beside where it is: at any time, because a lease keeps the entry its payload's. `None` is
+    /// rare: the daemon was at the entry for too long, or the process is a child.
+    #[must_use]
+    pub fn details(&self) -> Option<Details> {
+        self.body().directory.details(self.word.block().index, self.face.id)
     }
 
     /// The slot that it stays in, counted from the start of the page: one lease's at a time.

@@ -6,9 +6,6 @@
 //! The moves on a slot are those of [`crate::slot`]. Here is what goes around them: which slot, which clock, what to
 //! make of a page whose owner may write anything on it at any time.
 //!
-//! [`SessionRegister`] is what the daemon knows of each session and does not read from the client's page: whose it is, and
-//! the secret to come back with.
-//!
 //! ```
 //! # use std::{fs::File, os::fd::AsFd, time::Duration};
 //! # use payload_manager_shm::*;
@@ -60,7 +57,6 @@ mod lines;
 mod mark;
 mod page;
 mod pages;
-mod register;
 mod table;
 
 #[cfg(test)]
@@ -71,7 +67,6 @@ pub use self::lease::Lease;
 pub use self::mark::ProcessMark;
 pub use self::page::{HeldSlot, SessionPage, Standing, Swept};
 pub use self::pages::{SessionHolders, SessionPages, SetAside};
-pub use self::register::{KnownSession, SessionRegister};
 pub use self::table::{Fallback, LeaseTable, Wanted};
 
 use crate::layout::{Kind, session_slots_at};

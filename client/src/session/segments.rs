@@ -1,0 +1,119 @@
+//! Segments that a session has mapped, by number: once each, for all payloads in them.
+//!
+//! Every seat has its own way to a mapping, so that threads on different seats count their views on different cache lines.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use payload_manager_api::session::v1::{self, SegmentResult, segment_result};
+use payload_manager_shm::{SegmentMap, SegmentWriter};
+
+/// As many are kept mapped; beyond, those go that no view is in. They take address space and no memory.
+const MOST: usize = 1024;
+
+/// A segment, mapped.
+#[derive(Debug, Clone)]
+pub(super) struct Mapped {
+    /// For shm_open.
+    name: Arc<str>,
+    /// For reading.
+    map: Arc<SegmentMap>,
+    /// For writing, if the session is its producer.
+    own: Option<Arc<SegmentMap>>,
+}
+
+/// A seat's way to a mapping: its views count on this.
+#[derive(Debug)]
+pub(super) struct Mapping(Mapped);
+
+/// A view's bytes: inside, as was seen when this was made.
+#[derive(Debug)]
+pub(super) struct Part {
+    mapping: Arc<Mapping>,
+    offset: u64,
+    length: u64,
+}
+
+impl Part {
+    /// `None` if that is not inside.
+    #[inline]
+    pub(super) fn of(mapping: &Arc<Mapping>, offset: u64, length: u64) -> Option<Self> {
+        mapping.0.map.bytes(offset, length)?;
+        Some(Self { mapping: Arc::clone(mapping), offset, length })
+    }
+
+    #[inline]
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.mapping.0.map.bytes(self.offset, self.length).unwrap_or_default()
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.mapping.0.name
+    }
+
+    /// Bytes of the whole segment.
+    pub(super) fn segment_bytes(&self) -> u64 {
+        self.mapping.0.map.len() as u64
+    }
+}
+
+impl Mapped {
+    /// Maps what the daemon shares. `None` if it is not as long as it says.
+    fn new(told: v1::Segment, file: &File) -> Option<Self> {
+        let right = |map: &SegmentMap| map.len() as u64 == told.length_bytes;
+        let map = SegmentMap::read_only(file).ok().filter(right)?;
+        let own = if told.writable { Some(SegmentMap::writable(file).ok().filter(right)?) } else { None };
+        Some(Self { name: told.shm_name.into(), map: Arc::new(map), own: own.map(Arc::new) })
+    }
+
+    /// A part to be filled by this process.
+    pub(super) fn write(&self, offset: u64, length: u64) -> Option<SegmentWriter> {
+        self.own.as_ref()?.write(offset, length)
+    }
+
+    /// A seat's way to it.
+    pub(super) fn seated(&self) -> Arc<Mapping> {
+        Arc::new(Mapping(self.clone()))
+    }
+
+    fn is_in_use(&self) -> bool {
+        Arc::strong_count(&self.map) > 1 || self.own.as_ref().is_some_and(|own| Arc::strong_count(own) > 1)
+    }
+}
+
+/// What one session has mapped.
+#[derive(Debug, Default)]
+pub(super) struct Segments(Mutex<HashMap<u32, Mapped>>);
+
+impl Segments {
+    pub(super) fn get(&self, id: u32) -> Option<Mapped> {
+        self.0.lock().get(&id).cloned()
+    }
+
+    /// Keeps it. Where somebody was quicker, theirs is taken: parts that are written must not be in two mappings.
+    pub(super) fn keep(&self, id: u32, mapped: Mapped) -> Mapped {
+        let mut all = self.0.lock();
+        if all.len() >= MOST {
+            all.retain(|_, mapped| mapped.is_in_use());
+        }
+        all.entry(id).or_insert(mapped).clone()
+    }
+
+    /// Another daemon is there: what it calls by these numbers is to be asked anew.
+    pub(super) fn clear(&self) {
+        self.0.lock().clear();
+    }
+}
+
+/// What was shared, each with its descriptor.
+pub(super) fn mapped(results: Vec<SegmentResult>, descriptors: Vec<OwnedFd>) -> Vec<Option<Mapped>> {
+    let mut files = descriptors.into_iter().map(File::from);
+    let of = |result: SegmentResult| match result.outcome? {
+        segment_result::Outcome::Segment(told) => Mapped::new(told, &files.next()?),
+        segment_result::Outcome::Error(_) => None,
+    };
+    results.into_iter().map(of).collect()
+}

@@ -1,0 +1,116 @@
+//! Payloads that lie in segments: read without a word once the segment is mapped.
+
+use payload_manager_client::{
+    Checksum, EvictionPolicy, Location, PayloadId, PayloadState, Priority, Protection, Tier, TierSet, UnixMillis,
+};
+use payload_manager_shm::Details;
+
+use super::{FakeSession, by_call, connected, filled, until};
+
+const UNIT: u32 = 5;
+
+fn details() -> Details {
+    Details {
+        created: UnixMillis(1_700_000_000_000),
+        policy: EvictionPolicy { priority: Priority::High, ..EvictionPolicy::default() },
+        protection: Protection::Shared,
+        checksum: Some(Checksum([3; 16])),
+    }
+}
+
+/// Payloads at every 8 KiB of a segment.
+fn moved(session: &FakeSession, ids: &[PayloadId]) {
+    for (at, id) in (0u64..).zip(ids) {
+        session.move_into(*id, UNIT, 8192 * at, &details());
+    }
+}
+
+/// What was asked of the daemon to read: segments, objects, leases.
+fn asked(session: &FakeSession, fake: &super::Fake) -> (usize, usize, usize) {
+    (session.asked("segments"), session.asked("open"), by_call(fake))
+}
+
+#[tokio::test]
+async fn no_round_trip_the_first_read_of_a_payload_in_a_mapped_segment_asks_nobody() {
+    let (session, fake, client) = connected().await;
+    let ids = [filled(&client, b"hello").await, filled(&client, &[7; 5000]).await, filled(&client, b"third").await];
+    moved(&session, &ids);
+    let first = client.read(ids[0]).await.unwrap();
+    assert_eq!((&*first, asked(&session, &fake)), (&b"hello"[..], (1, 0, 0)));
+    let (second, third) = (client.read(ids[1]).await.unwrap(), client.read(ids[2]).await.unwrap());
+    assert_eq!((&*second, &*third, asked(&session, &fake)), (&[7; 5000][..], &b"third"[..], (1, 0, 0)));
+    assert_eq!((session.live(), first.is_valid(), second.is_valid()), (3, true, true));
+    drop((first, second));
+    assert_eq!(session.pinning(), 1);
+    let many = client.read_many(&ids).await;
+    assert!(many.unwrap().into_iter().all(|view| view.is_ok()));
+    assert_eq!(asked(&session, &fake), (1, 0, 0));
+}
+
+#[tokio::test]
+async fn its_descriptor_is_what_the_directory_says() {
+    let (session, _fake, client) = connected().await;
+    let id = filled(&client, b"hello").await;
+    session.move_into(id, UNIT, 8192, &details());
+    let view = client.read(id).await.unwrap();
+    let shown = view.descriptor();
+    let said = details();
+    assert_eq!((shown.id, shown.tier, shown.state, shown.size), (id, Tier::Ram, PayloadState::Active, 5));
+    assert_eq!((shown.created, shown.policy, shown.checksum), (said.created, said.policy, said.checksum));
+    assert_eq!((shown.version, shown.copies), (2, TierSet::EMPTY.with(Tier::Ram)));
+    let Some(Location::Ram { unit, offset, segment, length, name }) = &shown.location else { panic!("{shown:?}") };
+    assert_eq!((*unit, *offset, *segment, *length), (UNIT, 8192, 1 << 20, 5));
+    assert!(name.ends_with("-segment-5"), "{name}");
+}
+
+#[tokio::test]
+async fn views_outlive_a_restart_and_segments_are_asked_for_anew_after_it() {
+    let (session, fake, client) = connected().await;
+    let ids = [filled(&client, b"hello").await, filled(&client, b"other").await];
+    moved(&session, &ids);
+    let view = client.read(ids[0]).await.unwrap();
+    session.restart();
+    session.wait_for("attach", 1);
+    until(|| session.asked("hang-up") == 1).await;
+    assert_eq!((&*view, view.is_valid()), (&b"hello"[..], true));
+    let other = loop {
+        let other = client.read(ids[1]).await.unwrap();
+        if session.asked("segments") == 2 {
+            break other;
+        }
+        // It was read by what was still at hand, or by a call.
+        other.release().await.unwrap();
+    };
+    assert_eq!((&*other, &*view), (&b"other"[..], &b"hello"[..]));
+    let before = by_call(&fake);
+    assert_eq!((client.read(ids[0]).await.unwrap().len(), by_call(&fake)), (5, before));
+}
+
+#[tokio::test]
+async fn a_segment_that_is_not_what_was_said_is_not_read() {
+    let (session, fake, client) = connected().await;
+    let ids = [filled(&client, b"hello").await, filled(&client, b"other").await];
+    session.state(|state| state.exaggerates = true);
+    moved(&session, &ids);
+    let by_a_call = client.read(ids[0]).await.unwrap();
+    assert_eq!((&*by_a_call, asked(&session, &fake).2), (&b"hello"[..], 1));
+    session.state(|state| state.exaggerates = false);
+    assert_eq!((&*client.read(ids[0]).await.unwrap(), asked(&session, &fake).2), (&b"hello"[..], 1));
+    // What is shown does not fit what was mapped.
+    session.move_into(ids[1], UNIT, (1 << 20) - 2, &details());
+    let other = client.read(ids[1]).await.unwrap();
+    assert_eq!((&*other, asked(&session, &fake).2), (&b"other"[..], 2));
+    assert_eq!(session.pinning(), 0);
+}
+
+#[tokio::test]
+async fn a_view_of_a_segment_outlives_its_client() {
+    let (session, _fake, client) = connected().await;
+    let id = filled(&client, b"hello").await;
+    moved(&session, &[id]);
+    let view = client.read(id).await.unwrap();
+    drop(client);
+    assert_eq!((&*view, view.is_valid(), session.live()), (&b"hello"[..], true, 1));
+    drop(view);
+    session.wait_for("bye", 1);
+}
