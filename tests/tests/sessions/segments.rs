@@ -163,7 +163,7 @@ async fn survives_kill_payloads_in_segments_their_leases_and_what_is_being_writt
     assert_eq!(rpc.clone().stats().await.unwrap().backlog_blocks, 0);
     room.write(&bytes(4, 7000));
     let again = Peer::of(&daemon).attach(&producer.welcome).unwrap();
-    assert!(again.commit(&[late.clone()])[0].is_ok());
+    assert!(again.commit(std::slice::from_ref(&late))[0].is_ok());
     for ((id, old), size) in made.iter().zip([100, 5000, MIB]) {
         assert_eq!(&again.map(id)[..], &bytes(1, size)[..]);
         assert!(!again.segment(old.ram.slab_id).unwrap().0.writable, "nobody fills it any more");

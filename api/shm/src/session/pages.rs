@@ -33,7 +33,7 @@ impl SetAside {
             | OpenError::Foreign { .. }
             | OpenError::OtherBoot { .. }
             // Made with the directory, whose layout is known: it was written over the number.
-            | OpenError::NewerLayout { .. } => true,
+            | OpenError::OtherLayout { .. } => true,
             OpenError::NotThere | OpenError::OtherOwner { .. } | OpenError::Os { .. } => false,
         }
     }

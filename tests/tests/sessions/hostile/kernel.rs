@@ -64,9 +64,9 @@ impl Given {
         let (client, directory) = peer.hello_with_directory();
         let lease = client.take(&id);
         let (_, leased) = client.open(&id).unwrap();
-        let (_, allocated) = client.allocate(&[LENGTH as u64]).remove(0).unwrap();
+        let (_, room) = client.allocate(&[LENGTH as u64]).remove(0).unwrap();
         drop(lease);
-        Self { client, directory, id, leased, allocated }
+        Self { client, directory, id, leased, allocated: room.file }
     }
 
     fn all(&self) -> [(&File, &'static str); 4] {

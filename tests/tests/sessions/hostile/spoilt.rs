@@ -74,17 +74,19 @@ async fn a_producer_that_spoils_its_payload_harms_those_who_read_that_alone() {
     let mut rpc = daemon.rpc().await;
     let bytes = v1::pattern(1, LENGTH);
     let others = id_of(&rpc.put(Tier::Ram, &bytes).await.unwrap());
-    let (bad, good) = (Client::of(&daemon), Client::of(&daemon));
+    let good = Client::of(&daemon);
     for (what, spoil) in SPOIL {
         for committed_first in [false, true] {
-            let (id, file) = bad.allocate(&[LENGTH as u64]).remove(0).unwrap();
+            // What it spoils is its segment, with all that it would put into it later.
+            let bad = Client::of(&daemon);
+            let (id, room) = bad.allocate(&[LENGTH as u64]).remove(0).unwrap();
             if !committed_first {
-                spoil(&file);
+                spoil(&room.file);
             }
             let committed = bad.commit(std::slice::from_ref(&id)).remove(0);
             if committed_first {
                 committed.unwrap();
-                spoil(&file);
+                spoil(&room.file);
             }
             let moved = rpc.spill(id.clone()).await;
             let is_short = what.starts_with("cut");
@@ -98,7 +100,7 @@ async fn a_producer_that_spoils_its_payload_harms_those_who_read_that_alone() {
         }
     }
     rpc.delete(others, false).await.unwrap();
-    drop((bad, good));
+    drop(good);
     backlog_is_empty(&mut rpc).await;
     sessions_are(&daemon, &rpc, 0).await;
     eventually("nothing is left of them", || daemon.shm() == own && daemon.disk_files().is_empty());
