@@ -1,4 +1,4 @@
-//! Payloads that lie in segments: read without a word once the segment is mapped.
+//! Payloads that lie in segments: read without a word once the segment is mapped (promise: no-round-trip).
 
 use payload_manager_client::{
     Checksum, EvictionPolicy, Location, PayloadId, PayloadState, Priority, Protection, Tier, TierSet, UnixMillis,
