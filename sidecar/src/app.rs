@@ -119,6 +119,7 @@ impl App {
             tasks: Tasks::new(),
             transfers: config.transfers,
             allocation_timeout_ms: millis(config.allocation_timeout),
+            pinned_per_uid: config.pinned_per_uid,
         })?;
         let listeners = Listeners::bind(&config.runtime_dir.path, config.listen).await?;
         let sessions = SessionSocket::bind(&config.runtime_dir.path)?;

@@ -45,6 +45,7 @@ pub(super) fn config(machine: &Machine, given: Vec<Setting>) -> Result<Config, C
         max_payloads: force.count("max-payloads")?,
         max_leases: force.count("max-leases")?,
         sessions_per_uid: force.count("sessions-per-uid")? as usize,
+        pinned_per_uid: force.percent("pinned-per-uid")?,
         listen: force.listen("listen")?,
         peers,
         lease_default,

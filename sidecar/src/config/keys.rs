@@ -110,7 +110,7 @@ const fn time(from: Duration, to: Duration) -> Kind {
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Every key, in the order of the help and of `payload-manager config`.
-pub static KEYS: [Key; 25] = [
+pub static KEYS: [Key; 26] = [
     key(
         FOLDERS,
         "runtime-dir",
@@ -203,6 +203,13 @@ pub static KEYS: [Key; 25] = [
         Kind::Count { from: 1, to: 4096 },
         Fallback::Fixed("64"),
         "How many sessions one user may have at once",
+    ),
+    key(
+        ACCESS,
+        "pinned-per-uid",
+        Kind::Count { from: 1, to: 100 },
+        Fallback::Fixed("50"),
+        "Percent of RAM that one user's sessions may keep from being freed; the one that keeps most is closed beyond that",
     ),
     key(
         TIMES,

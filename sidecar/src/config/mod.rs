@@ -58,6 +58,8 @@ pub struct Config {
     pub max_leases: u32,
     /// How many sessions one user may have.
     pub sessions_per_uid: usize,
+    /// Percent of RAM's capacity that one user's sessions may keep from being freed.
+    pub pinned_per_uid: u8,
     /// A loopback address to serve gRPC on too.
     pub listen: Option<SocketAddr>,
     /// Who may connect to the Unix sockets.

@@ -11,7 +11,8 @@
 //! way between tiers (`transfer` carries it out; `twin`, if it has a copy there already), `room` who goes when one is
 //! full, `evictor` who goes before it is, `pin` who does not, `reaper` what time does to it, `metadata` and `lineage`
 //! what is said about it, `watching` who follows its changes, `sessions` who reads without asking, `segments` what they
-//! write into, `swift` what is done for them without waiting, `streams` the logs that name it, `recovery` what
+//! write into, `swift` what is done for them without waiting, `quota` what they
+//! may keep from being freed, `streams` the logs that name it, `recovery` what
 //! start-up makes of what it finds.
 //!
 //! What changes state runs as a task of the engine's own ([`Engine::detached`]): a caller who hangs up in the middle
@@ -26,6 +27,7 @@ mod lineage;
 mod metadata;
 mod mover;
 mod pin;
+mod quota;
 mod read;
 mod reaper;
 pub mod recovery;
@@ -87,6 +89,8 @@ pub struct Parts {
     pub transfers: usize,
     /// How long an uncommitted allocation lives, in milliseconds.
     pub allocation_timeout_ms: u64,
+    /// Percent of RAM that one user's sessions may keep from being freed.
+    pub pinned_per_uid: u8,
 }
 
 /// Reads of the catalog at once that may take long. More would take the threads that copies and commits need.
@@ -126,6 +130,7 @@ struct Inner {
     catalog_reads: Arc<Semaphore>,
     watchers: watching::Watchers,
     members: sessions::Members,
+    quota: quota::Quota,
 }
 
 impl Engine {
@@ -160,6 +165,7 @@ impl Engine {
             catalog_reads: Arc::new(Semaphore::new(CATALOG_READS)),
             watchers,
             members: sessions::Members::default(),
+            quota: quota::Quota::new(parts.pinned_per_uid),
         })))
     }
 

@@ -50,6 +50,7 @@ impl Engine {
         let free = self.ledger().expire_leases(self.now());
         self.free_held(free);
         self.sweep_sessions();
+        self.enforce_quota();
         let now = self.now();
         let ended = self.ledger().end_due(now);
         for deletion in ended {

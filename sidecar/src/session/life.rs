@@ -258,6 +258,15 @@ impl Server {
         }
     }
 
+    /// Ends a session of the last run that nobody has taken up.
+    pub(super) fn forget(&mut self, page: u32) {
+        if self.book.get(page).is_some() {
+            self.engine.close_page(page);
+            self.engine.members().lock().remove(&page);
+            self.book.remove(page);
+        }
+    }
+
     /// Gives up allocations of a session that is over.
     pub(super) fn give_up(&self, made: Vec<PayloadId>) {
         if made.is_empty() {

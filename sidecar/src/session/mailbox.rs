@@ -1,4 +1,4 @@
-//! How the runtime tells the thread of the sockets that something is done.
+//! How the runtime tells the thread of the sockets that something is done, or that a session is to end.
 
 use std::io;
 use std::mem::take;
@@ -13,6 +13,8 @@ use super::answer::Answer;
 /// Answers for connections, by their number.
 pub(super) struct Mailbox {
     answers: Mutex<Vec<(u64, Answer)>>,
+    /// Sessions that are to end, by the number of their page.
+    ends: Mutex<Vec<u32>>,
     bell: EventFd,
     stopping: AtomicBool,
 }
@@ -20,13 +22,24 @@ pub(super) struct Mailbox {
 impl Mailbox {
     pub(super) fn new() -> io::Result<Self> {
         let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
-        Ok(Self { answers: Mutex::default(), bell, stopping: AtomicBool::new(false) })
+        Ok(Self { answers: Mutex::default(), ends: Mutex::default(), bell, stopping: AtomicBool::new(false) })
     }
 
     /// Leaves an answer for a connection, which may be gone by then.
     pub(super) fn put(&self, connection: u64, answer: Answer) {
         self.answers.lock().push((connection, answer));
         self.ring();
+    }
+
+    /// Asks for the end of a session.
+    pub(super) fn end(&self, session: u32) {
+        self.ends.lock().push(session);
+        self.ring();
+    }
+
+    /// Sessions whose end was asked for since the last time.
+    pub(super) fn ends(&self) -> Vec<u32> {
+        take(&mut *self.ends.lock())
     }
 
     /// Asks the thread to end.

@@ -82,6 +82,8 @@ impl SessionSocket {
         let book = self.path.with_file_name(BOOK);
         let server = Server::new(self.listener, engine.clone(), Doorkeeper::new(peers), per_uid, &mailbox, &book);
         let server = server.map_err(failed)?;
+        let ends = Arc::clone(&mailbox);
+        engine.ends_sessions(move |session| ends.end(session));
         let tasks = engine.tasks().clone();
         // A thread of its own: it never waits for the runtime, and a panic on it stops the daemon like any other.
         tasks.spawn_blocking("sessions", move || server.run());

@@ -98,6 +98,7 @@ impl Server {
                 self.see(*event, &mut room);
             }
             self.deliver();
+            self.end_some();
             self.look_around();
         }
     }
@@ -210,6 +211,17 @@ impl Server {
             connection.end();
             let seen = connection.answer(answer);
             self.settle(number, seen);
+        }
+    }
+
+    /// Ends the sessions whose end was asked for, and that are still there.
+    fn end_some(&mut self) {
+        for page in self.mailbox.ends() {
+            let seated = self.connections.iter().find(|(_, connection)| connection.session == Some(page));
+            match seated.map(|(at, _)| *at) {
+                Some(at) => self.end(at, Over::Broke("it keeps too much from being freed")),
+                None => self.forget(page),
+            }
         }
     }
 

@@ -13,5 +13,6 @@ mod hostile;
 mod leases;
 mod others;
 mod producers;
+mod quota;
 mod restarts;
 mod segments;
