@@ -89,7 +89,12 @@ async fn without_a_descriptor_left_the_daemon_lives_and_serves_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn leases_on_everything_until_the_end_of_time_end_with_their_session() {
     const LENGTH: u64 = 60_000;
-    let daemon = Setup::new().flag("ram", "8MiB").flag("lease-max", "1s").flag("lease-default", "1s").start();
+    let daemon = Setup::new()
+        .flag("pinned-per-uid", "100")
+        .flag("ram", "8MiB")
+        .flag("lease-max", "1s")
+        .flag("lease-default", "1s")
+        .start();
     let mut rpc = daemon.rpc().await;
     let (bad, good) = (Client::of(&daemon), Client::of(&daemon));
     let made: Vec<PayloadId> = (0..2).flat_map(|_| good.allocate(&[LENGTH; 60])).map(|made| made.unwrap().0).collect();

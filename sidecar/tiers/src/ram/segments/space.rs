@@ -203,7 +203,8 @@ impl Space {
     /// Whole pages in this range of bytes that no block touches.
     fn gaps(&self, from: u64, to: u64) -> Vec<Range<u64>> {
         let before = self.blocks.range(..from).next_back();
-        let mut from = before.map_or(from, |(offset, block)| from.max(offset + block.size));
+        // A block may reach beyond the end of what is looked at.
+        let mut from = before.map_or(from, |(offset, block)| from.max(offset + block.size)).min(to);
         let mut gaps = Vec::new();
         for (offset, block) in self.blocks.range(from..to) {
             gaps.push(whole(from, *offset));

@@ -153,6 +153,18 @@ fn no_leak_memory_that_nobody_pays_for_goes_back_when_it_is_too_much() {
 }
 
 #[test]
+fn pages_that_were_given_out_since_they_were_looked_for_are_left_alone() {
+    let bed = bed();
+    bed.segments.begin(0);
+    let place = bed.make(0, 3 * MIB);
+    for (first, last) in [(1, 2), (0, 1000), (700, 1024)] {
+        let pages = place.offset / PAGE + first..place.offset / PAGE + last;
+        bed.segments.cool(place.unit, &pages).unwrap();
+    }
+    assert_eq!((bed.segments.warm(), bed.taken()), (0, 3 * MIB));
+}
+
+#[test]
 fn no_leak_a_session_that_is_over_keeps_what_is_alive_and_nothing_else() {
     let bed = bed();
     bed.segments.begin(0);

@@ -17,7 +17,10 @@ impl Segments {
     pub fn warm_up(&self, unit: u32, bytes: u64) -> Result<(), TierError> {
         let cold = |space: &mut Space| Some((Arc::clone(&space.segment), space.ahead(bytes)?));
         let Some((segment, pages)) = self.change(unit, cold).flatten() else { return Ok(()) };
-        self.take(&segment, unit, pages, bytes)
+        self.take(&segment, unit, pages, bytes)?;
+        // Its session may have ended meanwhile, and then nobody would ever use it.
+        let is_over = self.change(unit, |space| space.owner().is_none()).unwrap_or(false);
+        if is_over { self.empty_out(unit) } else { Ok(()) }
     }
 
     /// Gives warm memory back until no more than `most` bytes of it are left.
@@ -45,7 +48,7 @@ impl Segments {
     }
 
     /// The pages may have been given to somebody since they were looked for: only those that are still idle go.
-    fn cool(&self, unit: u32, pages: &Range<u64>) -> Result<(), TierError> {
+    pub(super) fn cool(&self, unit: u32, pages: &Range<u64>) -> Result<(), TierError> {
         let cooled = self.change(unit, |space| space.idle_in(pages).into_iter().try_for_each(|idle| space.cool(idle)));
         let refused = |e| fail::io(Tier::Ram, format!("giving memory of {} back", self.name(unit)), e);
         cooled.unwrap_or(Ok(())).map_err(refused)
