@@ -82,8 +82,8 @@ fn dependent_reads(base: &str, lines: u64) -> f64 {
     for at in (1..order.len()).rev() {
         order.swap(at, usize::try_from(random(&mut state) % (at as u64 + 1)).unwrap());
     }
-    let mut segment = Segment::create(&format!("{base}-reads"), lines * 64).unwrap();
-    segment.grow(lines * 64).unwrap();
+    let segment = Segment::create(&format!("{base}-reads"), lines * 64).unwrap();
+    object::reserve(segment.file(), 0, lines * 64).unwrap();
     let map = Arc::new(SegmentMap::writable(segment.file()).unwrap());
     let mut part = map.write(0, lines * 64).unwrap();
     for (n, at) in order.iter().enumerate() {

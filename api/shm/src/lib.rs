@@ -74,7 +74,7 @@ pub use self::{
     lock::{FolderLock, LockError},
     object::ObjectError,
     records::{BlockState, Record, RecordIx, Records, StoredRecord, TornRecord},
-    segment::{MOST_STEP, Segment, SegmentMap, SegmentWriter},
+    segment::{Segment, SegmentMap, SegmentWriter},
     session::{
         Clock, Fallback, HeldSlot, Lease, LeaseTable, MOST_SLOTS, ProcessMark, SLOT_STEP, SessionHolders, SessionPage,
         SessionPages, SetAside, Standing, Swept, Wanted,

@@ -1,13 +1,12 @@
 //! Segments: large objects that hold many payloads, mapped once and kept warm.
 //!
-//! [`Segment`] is the daemon's end: it makes the object, backs it with memory step by step, gives pages back, and hands
-//! out descriptors. [`SegmentMap`] is the other end, a client's: its producer maps it for writing, everyone else for
+//! [`Segment`] is the daemon's end: it makes the object, gives pages back, and hands out descriptors. [`SegmentMap`] is the other end, a client's: its producer maps it for writing, everyone else for
 //! reading. One producer a segment, for life (see the design of protections); nobody else ever fills it.
 //!
 //! Address space is given at once, for the segment's whole capacity, and memory as it is used: so a mapping never has to
-//! be made anew. Bytes that are mapped and not reserved must not be touched (promise honest-full).
+//! be made anew. Bytes that are mapped and have no memory behind them must not be touched (promise honest-full).
 //!
-//! Not here: which payload lies at which offset, budgets, when a segment goes.
+//! Not here: which payload lies at which offset, when memory is taken, budgets, when a segment goes.
 
 mod map;
 
@@ -24,9 +23,6 @@ use crate::error::OpenError;
 use crate::layout::PAGE_BYTES;
 use crate::object::{self, ObjectError};
 
-/// The most that is reserved at a time: between two steps, look at how much memory there is.
-pub const MOST_STEP: u64 = 16 << 20;
-
 /// What the daemon has of a segment.
 #[derive(Debug)]
 pub struct Segment {
@@ -34,7 +30,6 @@ pub struct Segment {
     file: File,
     read_only: File,
     capacity: u64,
-    reserved: u64,
 }
 
 impl Segment {
@@ -51,11 +46,10 @@ impl Segment {
             let _ = object::unlink(name);
             ObjectError::Os { name: name.to_owned(), source }
         })?;
-        Ok(Self { name: name.to_owned(), file, read_only, capacity, reserved: 0 })
+        Ok(Self { name: name.to_owned(), file, read_only, capacity })
     }
 
-    /// Opens one that a daemon before this one made. Its capacity is its length; how much of it is reserved is not
-    /// known, so it is 0: reserving again what is there already changes nothing.
+    /// Opens one that a daemon before this one made. Its capacity is its length.
     ///
     /// # Errors
     /// There is none, or it is not ours.
@@ -70,7 +64,7 @@ impl Segment {
             return Err(OpenError::OtherOwner { name: name.to_owned(), uid: facts.uid() });
         }
         let read_only = object::open_read_only(name).map_err(os)?;
-        Ok(Self { name: name.to_owned(), file, read_only, capacity: facts.len(), reserved: 0 })
+        Ok(Self { name: name.to_owned(), file, read_only, capacity: facts.len() })
     }
 
     /// Its name.
@@ -85,55 +79,13 @@ impl Segment {
         self.capacity
     }
 
-    /// Bytes from its start that were backed by memory. Those that were punched since are among them.
-    #[must_use]
-    pub const fn reserved(&self) -> u64 {
-        self.reserved
-    }
-
-    /// Bytes of memory that it takes at this moment, by the file system's count; its producer's stray ones included.
+    /// How long it is. Its producer can make it longer and shorter than it was made: it is no producer to keep then, and
+    /// payloads beyond a new end are lost.
     ///
     /// # Errors
     /// As the kernel says.
-    pub fn used(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.blocks() * 512)
-    }
-
-    /// Whether it is as long as it was made. Its producer can make it longer as well as shorter: it is no producer to keep
-    /// then, and payloads beyond a new end are lost.
-    ///
-    /// # Errors
-    /// As the kernel says.
-    pub fn is_intact(&self) -> io::Result<bool> {
-        Ok(self.file.metadata()?.len() == self.capacity)
-    }
-
-    /// Backs one more step with memory: towards `want` bytes from the start, [`MOST_STEP`] at the most. How many are
-    /// backed now. Look at the machine's memory before each: under a cgroup too much is a kill and not an error.
-    ///
-    /// # Errors
-    /// ENOSPC when the file system is full; nothing changed. `InvalidInput` beyond the capacity.
-    pub fn grow(&mut self, want: u64) -> io::Result<u64> {
-        if want > self.capacity {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        let to = want.next_multiple_of(PAGE_BYTES as u64).min(self.reserved.saturating_add(MOST_STEP));
-        if to > self.reserved {
-            object::reserve(&self.file, self.reserved, to - self.reserved)?;
-            self.reserved = to;
-        }
-        Ok(self.reserved)
-    }
-
-    /// Backs this range with memory again, after [`Self::punch`] or after [`Self::open`]. At most [`MOST_STEP`] a call,
-    /// and how many bytes from `offset` are backed now.
-    ///
-    /// # Errors
-    /// As [`Self::grow`].
-    pub fn refill(&self, offset: u64, bytes: u64) -> io::Result<u64> {
-        let end = offset.checked_add(bytes).filter(|end| *end <= self.capacity).ok_or(io::ErrorKind::InvalidInput)?;
-        let step = (end - offset).min(MOST_STEP);
-        object::reserve(&self.file, offset, step).map(|()| step)
+    pub fn length(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
     }
 
     /// Gives the memory behind the whole pages in this range back. How many bytes that was; they read as zero.

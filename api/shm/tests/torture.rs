@@ -164,8 +164,8 @@ struct Daemon {
 impl Daemon {
     fn new(base: &str) -> Self {
         let mut directory = Directory::create(&format!("{base}-dir"), &US, 64).unwrap();
-        let mut segment = Segment::create(&format!("{base}-segment-1"), BLOCKS * BLOCK_BYTES).unwrap();
-        segment.grow(BLOCKS * BLOCK_BYTES).unwrap();
+        let segment = Segment::create(&format!("{base}-segment-1"), BLOCKS * BLOCK_BYTES).unwrap();
+        object::reserve(segment.file(), 0, BLOCKS * BLOCK_BYTES).unwrap();
         let map = Arc::new(SegmentMap::writable(segment.file()).unwrap());
         let pages = open_pages(base, &directory);
         let free = (PAYLOADS..BLOCKS).collect();

@@ -16,8 +16,8 @@ fn passed(end: impl AsFd) -> File {
 #[test]
 fn what_its_producer_writes_everyone_reads_and_nobody_else_can_write() {
     let names = Names::new();
-    let mut segment = Segment::create(&names.name("seg"), 2 * MIB).unwrap();
-    segment.grow(MIB).unwrap();
+    let segment = Segment::create(&names.name("seg"), 2 * MIB).unwrap();
+    object::reserve(segment.file(), 0, MIB).unwrap();
     let producer = Arc::new(SegmentMap::writable(&passed(segment.writable())).unwrap());
     let reader = SegmentMap::read_only(&passed(segment.read_only())).unwrap();
     segment.unlink().unwrap();
@@ -31,9 +31,9 @@ fn what_its_producer_writes_everyone_reads_and_nobody_else_can_write() {
     assert_eq!((reader.bytes(0, 64), producer.bytes(64, 1)), (Some(&[0; 64][..]), Some(&[7][..])));
     assert!(SegmentMap::writable(&passed(segment.read_only())).is_err());
     assert!(Arc::new(reader).write(0, 1).is_none());
-    assert!(segment.is_intact().unwrap());
+    assert_eq!(segment.length().unwrap(), segment.capacity());
     passed(segment.writable()).set_len(3 * MIB).unwrap();
-    assert!(!segment.is_intact().unwrap());
+    assert_eq!((segment.length().unwrap(), segment.capacity()), (3 * MIB, 2 * MIB));
 }
 
 #[test]
@@ -57,22 +57,16 @@ fn parts_are_inside_and_do_not_overlap() {
 }
 
 #[test]
-fn honest_full_memory_comes_in_steps_and_goes_back_page_by_page() {
+fn honest_full_address_space_takes_no_memory_and_memory_goes_back_page_by_page() {
+    use std::os::unix::fs::MetadataExt;
     let names = Names::new();
-    let name = names.name("seg");
-    let mut segment = Segment::create(&name, 40 * MIB - 5).unwrap();
-    assert_eq!((segment.capacity(), segment.reserved(), segment.used().unwrap()), (40 * MIB, 0, 0));
-    assert_eq!(segment.grow(MIB).unwrap(), MIB);
-    assert_eq!(segment.grow(40 * MIB).unwrap(), MIB + MOST_STEP);
-    assert_eq!(segment.grow(10).unwrap(), MIB + MOST_STEP, "never shrinks");
-    assert_eq!(segment.used().unwrap(), MIB + MOST_STEP);
-    assert_eq!(segment.grow(40 * MIB + 1).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    let segment = Segment::create(&names.name("seg"), 40 * MIB - 5).unwrap();
+    let taken = || segment.file().metadata().unwrap().blocks() * 512;
+    assert_eq!((segment.capacity(), taken()), (40 * MIB, 0));
+    object::reserve(segment.file(), 0, MIB).unwrap();
     assert_eq!(segment.punch(10, 3 * 4096).unwrap(), 2 * 4096);
     assert_eq!(segment.punch(4096, 100).unwrap(), 0);
-    assert_eq!(segment.used().unwrap(), MIB + MOST_STEP - 2 * 4096);
-    assert_eq!(segment.refill(0, 30 * MIB).unwrap(), MOST_STEP);
-    assert_eq!(segment.used().unwrap(), MIB + MOST_STEP);
-    assert!(segment.refill(u64::MAX, 1).is_err());
+    assert_eq!(taken(), MIB - 2 * 4096);
 }
 
 #[test]
@@ -80,13 +74,12 @@ fn survives_kill_a_segment_is_opened_again_with_its_bytes() {
     let names = Names::new();
     let name = names.name("seg");
     assert!(matches!(Segment::open(&name), Err(OpenError::NotThere)));
-    let mut first = Segment::create(&name, MIB).unwrap();
-    first.grow(MIB).unwrap();
+    let first = Segment::create(&name, MIB).unwrap();
     let map = Arc::new(SegmentMap::writable(&passed(first.writable())).unwrap());
     map.write(100, 4).unwrap().copy_from_slice(b"kept");
     drop(first);
-    let mut again = Segment::open(&name).unwrap();
-    assert_eq!((again.grow(MIB).unwrap(), again.capacity(), again.name()), (MIB, MIB, name.as_str()));
+    let again = Segment::open(&name).unwrap();
+    assert_eq!((again.capacity(), again.name()), (MIB, name.as_str()));
     assert!(matches!(Segment::create(&name, MIB), Err(ObjectError::AlreadyThere(_))));
     let reader = SegmentMap::read_only(&passed(again.read_only())).unwrap();
     assert_eq!(reader.bytes(100, 4), Some(&b"kept"[..]));

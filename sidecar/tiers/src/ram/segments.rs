@@ -256,9 +256,10 @@ impl Segments {
     /// # Errors
     /// [`TierError::Missing`], [`TierError::WrongSize`] if its producer changed its length.
     pub(super) fn check(&self, id: PayloadId, place: Place) -> Result<(), TierError> {
-        let object = self.object(id, place)?;
-        let expected = self.capacity(place.unit).unwrap_or_default();
-        let found = object.file.metadata().map_err(|e| object.failed("looking at", e))?.len();
+        let segment = self.segment(id, place)?;
+        let failed = |e| fail::io(Tier::Ram, format!("looking at {}", segment.name()), e);
+        let found = segment.length().map_err(failed)?;
+        let expected = segment.capacity();
         if found == expected { Ok(()) } else { Err(TierError::WrongSize { id, tier: Tier::Ram, expected, found }) }
     }
 
@@ -272,16 +273,16 @@ impl Segments {
 
     /// The object that a block is in, for reading at offsets.
     fn object(&self, id: PayloadId, place: Place) -> Result<CopyFile, TierError> {
-        let name = self.name(place.unit);
-        let missing = || TierError::Missing { id, tier: Tier::Ram, what: format!("{name} is not there") };
-        let segment = self.change(place.unit, |space| Arc::clone(&space.segment)).ok_or_else(missing)?;
+        let (segment, name) = (self.segment(id, place)?, self.name(place.unit));
         let file = segment.read_only().as_fd().try_clone_to_owned();
         let file = file.map_err(|e| fail::io(Tier::Ram, format!("opening {name}"), e))?;
         Ok(CopyFile::buffered(Tier::Ram, name.clone(), file.into()))
     }
 
-    fn capacity(&self, unit: u32) -> Option<u64> {
-        self.change(unit, |space| space.segment.capacity())
+    fn segment(&self, id: PayloadId, place: Place) -> Result<Arc<Segment>, TierError> {
+        let what = || format!("{} is not there", self.name(place.unit));
+        let missing = || TierError::Missing { id, tier: Tier::Ram, what: what() };
+        self.change(place.unit, |space| Arc::clone(&space.segment)).ok_or_else(missing)
     }
 
     /// Does something with a segment under the lock, and counts what is warm after.
