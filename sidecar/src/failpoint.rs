@@ -5,10 +5,11 @@
 //! builds a point is nothing.
 
 /// Every point there is, for the tests that go through them.
-pub const POINTS: [&str; 15] = [
+pub const POINTS: [&str; 16] = [
     "allocate-reserved",
     "allocate-row-written",
     "allocate-made",
+    "commit-copied",
     "commit-sealed",
     "commit-row-written",
     "commit-done",

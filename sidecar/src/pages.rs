@@ -133,7 +133,8 @@ pub fn drop_all(prefix: &str, instance: InstanceId, ram: &RamTier) -> Result<u64
                 dropped += 1;
                 continue;
             }
-            match ram.free(stored.record.id, stored.record.place) {
+            let freed = ram.remove_unfinished(stored.record.id);
+            match freed.and_then(|()| ram.free(stored.record.id, stored.record.place)) {
                 Ok(()) => dropped += 1,
                 Err(error) => tracing::error!(payload = %stored.record.id, %error, "its object could not be removed"),
             }

@@ -12,7 +12,10 @@ use payload_manager_tests::crash::script::RAM;
 use payload_manager_tests::crash::{Do, Meter, Scene, Witness, audit};
 use payload_manager_tests::{Daemon, Setup};
 
-use Do::{Allocate, Another, Append, Commit, Delete, Fleeting, Force, Labelled, Lease, Promote, Release, Spill};
+use Do::{
+    Allocate, Another, Append, Commit, Delete, Fleeting, Force, Labelled, LabelledStrict, Lease, Promote, Release,
+    Spill, Strict,
+};
 
 const ALLOCATING: [Scene; 3] = [
     Scene {
@@ -35,7 +38,7 @@ const ALLOCATING: [Scene; 3] = [
     },
 ];
 
-const COMMITTING: [Scene; 3] = [
+const COMMITTING: [Scene; 6] = [
     Scene {
         name: "committing in RAM",
         before: &[Allocate(Ram)],
@@ -53,6 +56,24 @@ const COMMITTING: [Scene; 3] = [
         before: &[Allocate(Disk)],
         act: &[Commit],
         points: &["commit-sealed", "commit-row-written", "commit-done"],
+    },
+    Scene {
+        name: "committing STRICT in RAM",
+        before: &[Strict(Ram)],
+        act: &[Commit],
+        points: &["commit-copied", "commit-sealed", "commit-done"],
+    },
+    Scene {
+        name: "committing STRICT in RAM with labels",
+        before: &[LabelledStrict],
+        act: &[Commit],
+        points: &["commit-copied", "commit-sealed", "commit-row-written", "commit-done"],
+    },
+    Scene {
+        name: "committing STRICT on DISK",
+        before: &[Strict(Disk)],
+        act: &[Commit],
+        points: &["commit-copied", "commit-sealed", "commit-row-written", "commit-done"],
     },
 ];
 

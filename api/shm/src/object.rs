@@ -232,6 +232,14 @@ pub(crate) fn rename_new(from: &str, to: &str) -> Result<(), ObjectError> {
     renameat2(AT_FDCWD, &old, AT_FDCWD, &new, RenameFlags::RENAME_NOREPLACE).map_err(|e| os(to, e.into()))
 }
 
+/// Gives an object the name of another one, which loses it: whoever opens the name finds the one or the other, never none.
+///
+/// # Errors
+/// As the kernel says; then both keep their names.
+pub fn replace(from: &str, to: &str) -> io::Result<()> {
+    fs::rename(path_of(from).map_err(invalid)?, path_of(to).map_err(invalid)?)
+}
+
 fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.custom_flags((OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC).bits());

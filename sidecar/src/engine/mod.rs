@@ -7,7 +7,7 @@
 //!        tiers, catalog     the work itself, never under the lock
 //! ```
 //!
-//! `write` is a payload's way in and out, `read` its leases and listings, `leases` many of them at once, `mover` its
+//! `write` is a payload's way in and out (`strict`: with a copy at commit), `read` its leases and listings, `leases` many of them at once, `mover` its
 //! way between tiers (`transfer` carries it out; `twin`, if it has a copy there already), `room` who goes when one is
 //! full, `evictor` who goes before it is, `pin` who does not, `reaper` what time does to it, `metadata` and `lineage`
 //! what is said about it, `watching` who follows its changes, `sessions` who reads without asking, `segments` what they
@@ -35,6 +35,7 @@ mod room;
 mod segments;
 pub mod sessions;
 mod streams;
+mod strict;
 mod swift;
 mod transfer;
 mod twin;

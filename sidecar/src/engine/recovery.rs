@@ -23,7 +23,7 @@ use payload_manager_core::facts::{Facts, Labels, Phase};
 use payload_manager_core::ledger::{Adopted, Limits, RamBlock};
 use payload_manager_shm::{BlockState, EntryState, Face, FoundEntry, Record, object};
 use payload_manager_tiers::{DiskTier, Found, RamTier, TierStore};
-use payload_manager_types::{Checksum, EntryIndex, PayloadId, PayloadState, Place, Tier, TierSet};
+use payload_manager_types::{Checksum, EntryIndex, PayloadId, PayloadState, Place, Protection, Tier, TierSet};
 
 use super::board::SharedPages;
 use super::error::Error;
@@ -159,6 +159,10 @@ impl Recovery {
                 }
             };
             let record = stored.record;
+            // Its commit was copying its bytes, and nobody will ever finish that copy.
+            if record.protection == Protection::Strict && stored.state != BlockState::Live {
+                self.ram.remove_unfinished(record.id)?;
+            }
             match stored.state {
                 BlockState::Live => self.lives(at, record, views),
                 BlockState::Reserved if record.reclaim_at.is_some() => {

@@ -3,7 +3,7 @@
 
 use payload_manager_core::Refusal;
 use payload_manager_core::payload::{Descriptor, Payload};
-use payload_manager_types::{PayloadId, Tier};
+use payload_manager_types::{PayloadId, Protection, Tier};
 
 use super::write::{SMALL, offered};
 use super::{Engine, Error, NewPayload};
@@ -80,9 +80,10 @@ impl Engine {
     }
 }
 
-/// In a segment, whatever its size, or small in an object of its own; and nothing to be written down first.
+/// In a segment, whatever its size, or small in an object of its own; and nothing to be written down or copied first.
 fn is_swift(payload: &Payload) -> bool {
     let Some((Tier::Ram, copy)) = payload.fastest() else { return false };
     let facts = payload.facts();
-    (copy.place.unit != 0 || facts.size <= SMALL) && facts.labels.is_empty()
+    let sealed_in_place = facts.protection == Protection::Shared;
+    sealed_in_place && (copy.place.unit != 0 || facts.size <= SMALL) && facts.labels.is_empty()
 }

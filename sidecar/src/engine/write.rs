@@ -154,20 +154,28 @@ impl Engine {
     }
 
     async fn seal(&self, tier: Tier, place: Place, facts: Facts) -> Result<Sealed, Error> {
+        if facts.protection == Protection::Strict {
+            return self.seal_apart(tier, place, &facts).await;
+        }
         let store = self.tier(tier)?;
         let engine = self.clone();
         quickly(tier, facts.size, move || engine.seal_now(&*store, place, &facts)).await
     }
 
     pub(super) fn seal_now(&self, store: &dyn TierStore, place: Place, facts: &Facts) -> Result<Sealed, Error> {
-        let (id, size, now) = (facts.id, facts.size, self.now().wall);
-        let meta = |sum: Checksum| {
-            let row = Ledger::<SharedPages>::committed_row(facts, Some(sum));
-            self.0.archive.encode(&row, row.checksum, now)
-        };
-        let sealed = store.seal(id, place, size, &meta).map_err(|e| resized(id, e))?;
+        let (id, size) = (facts.id, facts.size);
+        let sealed = store.seal(id, place, size, &self.archive_of(facts)).map_err(|e| resized(id, e))?;
         failpoint::hit("commit-sealed");
         Ok(sealed)
+    }
+
+    /// Makes the archive metadata of a payload that is being committed.
+    pub(super) fn archive_of(&self, facts: &Facts) -> impl Fn(Checksum) -> Vec<u8> {
+        let now = self.now().wall;
+        move |sum| {
+            let row = Ledger::<SharedPages>::committed_row(facts, Some(sum));
+            self.0.archive.encode(&row, row.checksum, now)
+        }
     }
 
     /// Record, entry, answer; the row follows.
@@ -325,8 +333,10 @@ async fn quickly<T: Send + 'static>(
 pub(super) fn offered(new: &NewPayload) -> Result<(), Refusal> {
     match (new.protection, new.tier) {
         (Protection::Sealed, _) => Err(Refusal::SealedNeedsSession),
-        (Protection::Strict, tier) => Err(Refusal::ProtectionNotOffered { what: "STRICT", tier }),
-        (Protection::Shared, _) => Ok(()),
+        (Protection::Strict, tier @ (Tier::Gpu | Tier::Object)) => {
+            Err(Refusal::ProtectionNotOffered { what: "STRICT", tier })
+        }
+        (Protection::Strict, Tier::Ram | Tier::Disk) | (Protection::Shared, _) => Ok(()),
     }
 }
 
@@ -341,7 +351,7 @@ pub(super) fn doomed(block: &Retired) -> DoomedFile {
 }
 
 /// At commit, what the producer did to its object is the producer's mistake.
-fn resized(id: PayloadId, error: TierError) -> Error {
+pub(super) fn resized(id: PayloadId, error: TierError) -> Error {
     match error {
         TierError::Missing { what, .. } => Error::Resized { id, what },
         TierError::WrongSize { expected, found, .. } => {

@@ -5,6 +5,8 @@ pub(crate) mod bytes;
 mod rigs;
 pub(crate) mod space;
 
+use std::os::unix::fs::FileExt;
+
 use payload_manager_types::{Checksum, PayloadId, Place, Tier};
 
 use self::bytes::{checksum_of, new_id, pattern};
@@ -32,6 +34,7 @@ on_every_tier![
     what_a_producer_wrote_comes_back,
     a_copy_goes_in_and_out_with_one_checksum,
     nobody_can_open_a_sealed_copy_for_writing,
+    a_replacement_is_out_of_reach_of_who_wrote_what_it_replaces,
     an_unfinished_sink_leaves_nothing,
     a_sink_that_failed_half_way_leaves_nothing,
     allocating_again_after_a_crash_starts_afresh,
@@ -121,6 +124,30 @@ fn copied(rig: &dyn Rig) -> PayloadId {
     sink.write_at(0, &bytes).unwrap();
     sink.finish(checksum_of(&bytes), &archive).unwrap();
     id
+}
+
+fn a_replacement_is_out_of_reach_of_who_wrote_what_it_replaces(rig: &dyn Rig) {
+    let (id, bytes) = (new_id(), pattern(SOME));
+    let place = rig.store().allocate(id, SOME as u64).unwrap();
+    rig.write(id, &bytes);
+    let producer = rig.path(id).map(|_| rig.writable(id));
+    let unfinished = rig.store().replacement(id, SOME as u64).unwrap();
+    assert_eq!(rig.bytes(id).as_ref(), Some(&bytes), "until it is finished the old bytes are there");
+    drop(unfinished);
+    assert_eq!((rig.bytes(id).as_ref(), rig.leftovers().len()), (Some(&bytes), 1));
+
+    let mut source = rig.store().source(id, place, SOME as u64).unwrap();
+    let mut sink = rig.store().replacement(id, SOME as u64).unwrap();
+    let sum = copy::copy(job(rig, id, SOME), &mut *source, &mut *sink, &|_| true).unwrap();
+    assert_eq!(sink.finish(sum, &archive).unwrap(), place);
+    if let Some(producer) = producer {
+        producer.write_all_at(&[0; SOME], 0).unwrap();
+        producer.set_len(1).unwrap();
+    }
+    assert_eq!(hash(rig, id, SOME).unwrap(), checksum_of(&bytes));
+    assert!(matches!(rig.mode(id), None | Some(0o400)), "{:?}", rig.mode(id));
+    rig.store().free(id, place).unwrap();
+    assert_eq!(rig.leftovers(), Vec::<String>::new());
 }
 
 fn an_unfinished_sink_leaves_nothing(rig: &dyn Rig) {

@@ -167,6 +167,11 @@ impl TierStore for DiskTier {
         Ok(Box::new(DiskSink::new(Arc::clone(&self.folder), id, file)))
     }
 
+    fn replacement(&self, id: PayloadId, size: u64) -> Result<Box<dyn Sink>, TierError> {
+        let file = self.reserve(self.folder.bin_tmp(id), size)?;
+        Ok(Box::new(DiskSink::over(Arc::clone(&self.folder), id, file)))
+    }
+
     fn free(&self, id: PayloadId, _: Place) -> Result<(), TierError> {
         self.folder.remove_all(id)
     }

@@ -21,7 +21,7 @@ pub enum Op {
     Seal,
     /// [`TierStore::source`].
     Source,
-    /// [`TierStore::sink`].
+    /// [`TierStore::sink`], [`TierStore::replacement`].
     Sink,
     /// [`TierStore::free`].
     Free,
@@ -115,6 +115,12 @@ impl TierStore for Faulty {
     fn sink(&self, id: PayloadId, size: u64) -> Result<Box<dyn Sink>, TierError> {
         self.ask(id, Op::Sink, size)?;
         let inner = self.inner.sink(id, size)?;
+        Ok(Box::new(FaultySink { tier: self.clone(), id, inner }))
+    }
+
+    fn replacement(&self, id: PayloadId, size: u64) -> Result<Box<dyn Sink>, TierError> {
+        self.ask(id, Op::Sink, size)?;
+        let inner = self.inner.replacement(id, size)?;
         Ok(Box::new(FaultySink { tier: self.clone(), id, inner }))
     }
 

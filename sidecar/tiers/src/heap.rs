@@ -149,6 +149,10 @@ impl TierStore for HeapTier {
         Ok(Box::new(HeapSink { tier: self.clone(), id, block: Some(block) }))
     }
 
+    fn replacement(&self, id: PayloadId, size: u64) -> Result<Box<dyn Sink>, TierError> {
+        self.sink(id, size)
+    }
+
     fn free(&self, id: PayloadId, _: Place) -> Result<(), TierError> {
         self.held.lock().forget(id);
         Ok(())

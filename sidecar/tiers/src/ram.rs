@@ -62,10 +62,29 @@ impl RamTier {
         format!("/{}-{id}", self.prefix)
     }
 
+    /// The name under which its replacement is made.
+    fn unfinished_name(&self, id: PayloadId) -> String {
+        format!("{}.tmp", self.name(id))
+    }
+
+    /// Removes what a crash has left of a replacement for the object of `id`. None is fine.
+    ///
+    /// # Errors
+    /// [`TierError::Io`].
+    pub fn remove_unfinished(&self, id: PayloadId) -> Result<(), TierError> {
+        object::unlink(&self.unfinished_name(id))
+    }
+
     fn fill(&self, file: &CopyFile, size: u64) -> Result<(), TierError> {
         request(size).in_memory(&file.file, &*self.gauge, &self.turn)
     }
 }
+
+/// The mode of an object that a producer writes, or that nobody is told of yet.
+const WRITABLE: u32 = 0o600;
+
+/// The mode of one that no client ever gets for writing: the daemon writes through the descriptor it was made with.
+const READ_ONLY: u32 = 0o400;
 
 fn request(size: u64) -> Request<'static> {
     Request { tier: Tier::Ram, size, on: FOLDER }
@@ -84,7 +103,7 @@ impl TierStore for RamTier {
     }
 
     fn allocate(&self, id: PayloadId, size: u64) -> Result<Place, TierError> {
-        let made = Unfinished::create(self.name(id))?;
+        let made = Unfinished::create(self.name(id), WRITABLE)?;
         self.fill(&made.file, size)?;
         made.keep();
         Ok(Place::OWN)
@@ -115,9 +134,15 @@ impl TierStore for RamTier {
     }
 
     fn sink(&self, id: PayloadId, size: u64) -> Result<Box<dyn Sink>, TierError> {
-        let made = Unfinished::create(self.name(id))?;
+        let made = Unfinished::create(self.name(id), WRITABLE)?;
         request(size).look(&made.file.file, &*self.gauge)?;
-        Ok(Box::new(RamSink { made, tier: self.clone(), size, there: 0 }))
+        Ok(Box::new(RamSink { made, tier: self.clone(), size, there: 0, over: None }))
+    }
+
+    fn replacement(&self, id: PayloadId, size: u64) -> Result<Box<dyn Sink>, TierError> {
+        let made = Unfinished::create(self.unfinished_name(id), READ_ONLY)?;
+        request(size).look(&made.file.file, &*self.gauge)?;
+        Ok(Box::new(RamSink { made, tier: self.clone(), size, there: 0, over: Some(self.name(id)) }))
     }
 
     fn free(&self, id: PayloadId, place: Place) -> Result<(), TierError> {
@@ -143,6 +168,8 @@ struct RamSink {
     size: u64,
     /// How many bytes it has memory for.
     there: u64,
+    /// The name that it takes from another object when it is whole; its own if there is none.
+    over: Option<String>,
 }
 
 impl RamSink {
@@ -162,7 +189,10 @@ impl Sink for RamSink {
     fn finish(mut self: Box<Self>, _: Checksum, _: &Archive<'_>) -> Result<Place, TierError> {
         self.grow(self.size)?;
         object::make_read_only(&self.made.file)?;
-        self.made.keep();
+        match &self.over {
+            Some(name) => self.made.keep_as(name)?,
+            None => self.made.keep(),
+        }
         Ok(Place::OWN)
     }
 }

@@ -124,6 +124,13 @@ pub trait TierStore: Send + Sync {
     /// [`TierError::Full`], [`TierError::Io`].
     fn sink(&self, id: PayloadId, size: u64) -> Result<Box<dyn Sink>, TierError>;
 
+    /// As [`Self::sink`], for the place where the payload has bytes that its producer can write: they are there until
+    /// [`Sink::finish`], and from then on these are, in an object or file that no client ever had for writing.
+    ///
+    /// # Errors
+    /// As [`Self::sink`].
+    fn replacement(&self, id: PayloadId, size: u64) -> Result<Box<dyn Sink>, TierError>;
+
     /// Frees a copy, and what lies beside it. One that is not there is fine.
     ///
     /// # Errors

@@ -71,6 +71,8 @@ pub struct Known {
     pub labelled: bool,
     /// Whether eviction may delete it.
     pub fleeting: bool,
+    /// Committed by a copy.
+    pub strict: bool,
     /// How far it has got.
     pub stage: Stage,
     /// What was sent and not answered.

@@ -12,7 +12,11 @@ pub enum Do {
     Allocate(Tier),
     /// As above, with labels, which only the catalog holds.
     Labelled(Tier),
-    /// As above; eviction deletes it rather than moves it.
+    /// As [`Do::Allocate`], smaller, to be committed by a copy.
+    Strict(Tier),
+    /// As above, in RAM, with labels.
+    LabelledStrict,
+    /// As [`Do::Allocate`]; eviction deletes it rather than moves it.
     Fleeting,
     /// Commits it.
     Commit,
@@ -36,6 +40,8 @@ pub enum Do {
 
 /// More than half of [`RAM`].
 const SIZE: usize = 600 << 10;
+/// Fits twice, as a commit by a copy needs it, and takes several reads.
+const STRICT_SIZE: usize = 400 << 10;
 /// The RAM of a daemon that scripts run on.
 pub const RAM: &str = "1MiB";
 
@@ -65,10 +71,13 @@ impl Witness {
     }
 
     async fn step(&mut self, step: Do) -> Result<(), Dead> {
-        let wish = |tier| Wish { tier, size: SIZE, labelled: false, fleeting: false };
+        let wish = |tier| Wish { tier, size: SIZE, labelled: false, fleeting: false, strict: false };
+        let strict = |tier| Wish { strict: true, size: STRICT_SIZE, ..wish(tier) };
         match step {
             Do::Allocate(tier) => self.allocate(wish(tier)).await.map(drop),
             Do::Labelled(tier) => self.allocate(Wish { labelled: true, ..wish(tier) }).await.map(drop),
+            Do::Strict(tier) => self.allocate(strict(tier)).await.map(drop),
+            Do::LabelledStrict => self.allocate(Wish { labelled: true, ..strict(Tier::Ram) }).await.map(drop),
             Do::Fleeting => self.allocate(Wish { fleeting: true, ..wish(Tier::Ram) }).await.map(drop),
             Do::Another => self.allocate(wish(Tier::Ram)).await.map(drop),
             Do::Commit => self.commit(0).await,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use payload_manager_api::core::v1::{EvictionPolicy, PayloadState, Tier};
+use payload_manager_api::core::v1::{EvictionPolicy, PayloadState, Protection, Tier};
 use payload_manager_api::reason::detail;
 use payload_manager_api::runtime::v1::{
     AcquireReadLeaseRequest, AllocatePayloadRequest, ReleaseLeaseRequest, RenewLeaseRequest,
@@ -69,6 +69,8 @@ pub struct Wish {
     pub labelled: bool,
     /// Eviction may delete it.
     pub fleeting: bool,
+    /// Committed by a copy.
+    pub strict: bool,
 }
 
 /// A client and its memory.
@@ -159,6 +161,7 @@ impl Witness {
             size: wish.size,
             labelled: wish.labelled,
             fleeting: wish.fleeting,
+            strict: wish.strict,
             stage: Stage::Allocated,
             doubt: None,
             version: 0,
@@ -172,15 +175,20 @@ impl Witness {
         Ok(Some(number))
     }
 
-    /// Commits what is allocated.
+    /// Commits what is allocated. No room for a second copy is fine: then nothing happens.
     ///
     /// # Errors
     /// [`Dead`].
     pub async fn commit(&mut self, at: usize) -> Result<(), Dead> {
         let mut rpc = self.rpc();
         let id = self.doubt(at, Doubt::Commit);
-        let descriptor = self.told("CommitPayload", rpc.commit(id)).await?.unwrap();
+        let told = self.told("CommitPayload", rpc.commit(id)).await?;
         let known = self.sure(at);
+        let descriptor = match told {
+            Ok(descriptor) => descriptor,
+            Err(status) if known.strict && status.code() == Code::ResourceExhausted => return Ok(()),
+            Err(status) => panic!("commit: {status:?}"),
+        };
         known.stage = Stage::Committed;
         known.shown(&descriptor);
         assert_ne!(descriptor.state(), PayloadState::Allocated);
@@ -372,6 +380,9 @@ fn request(wish: Wish) -> AllocatePayloadRequest {
     }
     if wish.fleeting {
         request.eviction_policy = Some(EvictionPolicy { spill_target: Tier::Void as i32, ..Default::default() });
+    }
+    if wish.strict {
+        request.protection = Protection::Strict as i32;
     }
     request
 }

@@ -58,5 +58,6 @@ fn wish(dice: &mut Dice) -> Wish {
         size: usize::try_from(size).unwrap_or(1),
         labelled: dice.one_in(4),
         fleeting: false,
+        strict: dice.one_in(4),
     }
 }

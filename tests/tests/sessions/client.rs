@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use payload_manager_api::core::v1::payload_descriptor::Location;
-use payload_manager_api::core::v1::{CallStatus, PayloadId as WireId, RamLocation, Tier as WireTier};
+use payload_manager_api::core::v1::{CallStatus, PayloadId as WireId, Protection, RamLocation, Tier as WireTier};
 use payload_manager_api::runtime::v1::AllocatePayloadRequest;
 use payload_manager_api::session::v1::{
     Allocate, Allocated, Attach, Commit, Done, Hello, Open, Opened, Place, Request, Response, Segment, Segments,
@@ -174,8 +174,14 @@ impl Client {
 
     /// Allocates in RAM: an id and where to write, each.
     pub(crate) fn allocate(&self, sizes: &[u64]) -> Vec<Result<(WireId, Room), Status>> {
-        let preferred_tier = WireTier::Ram as i32;
-        let request = |size: &u64| AllocatePayloadRequest { size_bytes: *size, preferred_tier, ..Default::default() };
+        self.allocate_as(Protection::Default, sizes)
+    }
+
+    /// As [`Self::allocate`], under a protection.
+    pub(crate) fn allocate_as(&self, protection: Protection, sizes: &[u64]) -> Vec<Result<(WireId, Room), Status>> {
+        let (preferred_tier, protection) = (WireTier::Ram as i32, protection as i32);
+        let request =
+            |size: &u64| AllocatePayloadRequest { size_bytes: *size, preferred_tier, protection, ..Default::default() };
         let (outcome, files) =
             self.peer.ask(Verb::Allocate(Allocate { requests: sizes.iter().map(request).collect() })).unwrap();
         let Outcome::Allocated(Allocated { results }) = outcome else { panic!("not allocated: {outcome:?}") };

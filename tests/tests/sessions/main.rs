@@ -16,3 +16,4 @@ mod producers;
 mod quota;
 mod restarts;
 mod segments;
+mod strict;

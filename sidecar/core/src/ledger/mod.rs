@@ -2,10 +2,10 @@
 //!
 //! One command at a time, under the shell's lock, each with the time it happens at. A command either returns what to do
 //! next or a [`Refusal`], and a refusal changes nothing. Work that takes time (making space, copying, syncing) is handed
-//! out as a licence ([`Allocation`], [`Ticket`], [`Retired`](crate::backlog::Retired)) that the shell brings back, done
+//! out as a licence ([`Allocation`], [`Spare`], [`Ticket`], [`Retired`](crate::backlog::Retired)) that the shell brings back, done
 //! or not, exactly once.
 //!
-//! One file a verb: `allocate` (allocate, commit, abort), `lease`, `transfer` (promote, spill), `twin` (spill to what is
+//! One file a verb: `allocate` (allocate, commit, abort), `spare` (room for a copy at commit), `lease`, `transfer` (promote, spill), `twin` (spill to what is
 //! there), `evict`, `pin`, `delete`, `time` (expiry), `list`, `watch`, `recover`; and `blocks`, the way out of every block.
 
 mod allocate;
@@ -17,6 +17,7 @@ mod lease_list;
 mod list;
 mod pin;
 mod recover;
+mod spare;
 mod time;
 mod transfer;
 mod twin;
@@ -33,6 +34,7 @@ pub use lease::{AcquireRequest, Acquired, Grant};
 pub use lease_list::{LeasePage, LeaseRow, Named};
 pub use list::{Cursor, Page, Summary};
 pub use recover::{Adopted, RamBlock};
+pub use spare::Spare;
 pub use transfer::{Begun, Dropped, Outcome, Ticket};
 pub use twin::Check;
 pub use watch::{Told, Watch, WatchError, WatchFrom};

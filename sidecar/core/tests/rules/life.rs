@@ -333,3 +333,18 @@ fn void_is_refused_by_a_policy_that_keeps_the_payload() {
         assert_eq!(w.ledger.check_void(id(n), w.now), refusal);
     }
 }
+
+#[test]
+fn a_spare_takes_what_a_payload_would_and_gives_it_back() {
+    let mut world = World::new([0, 1000, 1000, 0]);
+    world.create(1, 700, Tier::Ram);
+    let used = world.used(Tier::Ram);
+    let spare = world.ledger.spare(Tier::Ram, 200).unwrap();
+    assert_eq!(world.used(Tier::Ram), used + 200);
+    let capacity = world.ledger.limits().capacity[Tier::Ram.index()].unwrap();
+    let refused = world.ledger.spare(Tier::Ram, capacity - used).unwrap_err();
+    let full = Refusal::TierFull { tier: Tier::Ram, asked: capacity - used, free: capacity - used - 200, capacity };
+    assert_eq!(refused, full);
+    world.ledger.give_back(spare);
+    assert_eq!(world.used(Tier::Ram), used);
+}

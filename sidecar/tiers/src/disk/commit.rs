@@ -20,8 +20,8 @@ pub(super) fn in_place(folder: &Folder, id: PayloadId, file: &CopyFile, archive:
     })
 }
 
-/// A copy was written as `.bin.tmp`: bytes synced, metadata under its name, bytes under theirs, folder synced. On an
-/// error nothing of it is left.
+/// A copy was written as `.bin.tmp`: bytes synced, metadata under its name, bytes under theirs; the folder is not synced
+/// yet. On an error nothing of it is left but the `.bin.tmp`.
 pub(super) fn by_rename(folder: &Folder, id: PayloadId, file: &CopyFile, archive: &[u8]) -> Result<(), TierError> {
     make_read_only(file)?;
     sync(file)?;
@@ -29,9 +29,7 @@ pub(super) fn by_rename(folder: &Folder, id: PayloadId, file: &CopyFile, archive
     let (from, to) = (folder.bin_tmp(id), folder.bin(id));
     fs::rename(&from, &to)
         .map_err(|e| fail::io(Tier::Disk, format!("renaming {}", from.display()), e))
-        .inspect_err(|_| remove_quietly(&folder.meta(id)))?;
-    // Best effort: the first error is the one to report.
-    folder.sync_shard(id).inspect_err(|_| drop(folder.remove_all(id)))
+        .inspect_err(|_| remove_quietly(&folder.meta(id)))
 }
 
 /// The metadata file, or `None`.

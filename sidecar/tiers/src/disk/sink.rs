@@ -15,12 +15,18 @@ pub(super) struct DiskSink {
     folder: Arc<Folder>,
     id: PayloadId,
     file: CopyFile,
+    /// Whether it takes the place of what the producer wrote: that name is never without bytes.
+    over: bool,
     finished: bool,
 }
 
 impl DiskSink {
     pub(super) fn new(folder: Arc<Folder>, id: PayloadId, file: CopyFile) -> Self {
-        Self { folder, id, file, finished: false }
+        Self { folder, id, file, over: false, finished: false }
+    }
+
+    pub(super) fn over(folder: Arc<Folder>, id: PayloadId, file: CopyFile) -> Self {
+        Self { folder, id, file, over: true, finished: false }
     }
 }
 
@@ -31,6 +37,9 @@ impl Sink for DiskSink {
 
     fn finish(mut self: Box<Self>, checksum: Checksum, archive: &Archive<'_>) -> Result<Place, TierError> {
         commit::by_rename(&self.folder, self.id, &self.file, &archive(checksum))?;
+        // Best effort: the first error is the one to report.
+        let undo = || if self.over { Ok(()) } else { self.folder.remove_all(self.id) };
+        self.folder.sync_shard(self.id).inspect_err(|_| drop(undo()))?;
         self.finished = true;
         Ok(Place::OWN)
     }

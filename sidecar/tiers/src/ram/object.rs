@@ -43,13 +43,13 @@ pub(super) struct Unfinished {
 }
 
 impl Unfinished {
-    /// A new, empty object with mode 0600. What a crash left under the name is unlinked first, not reused: somebody may
+    /// A new, empty object. What a crash left under the name is unlinked first, not reused: somebody may
     /// still have it mapped.
-    pub(super) fn create(name: String) -> Result<Self, TierError> {
-        let made = match shm::create(&name, 0, 0o600) {
+    pub(super) fn create(name: String, mode: u32) -> Result<Self, TierError> {
+        let made = match shm::create(&name, 0, mode) {
             Err(ObjectError::AlreadyThere(_)) => {
                 unlink(&name)?;
-                shm::create(&name, 0, 0o600)
+                shm::create(&name, 0, mode)
             }
             other => other,
         };
@@ -57,6 +57,13 @@ impl Unfinished {
             Ok(file) => Ok(Self { file: CopyFile::buffered(Tier::Ram, name, file), kept: false }),
             Err(e) => Err(not_made(&name, e)),
         }
+    }
+
+    /// It takes the name of another one, and stays.
+    pub(super) fn keep_as(self, name: &str) -> Result<(), TierError> {
+        shm::replace(&self.file.name, name).map_err(|e| self.file.failed("renaming", e))?;
+        self.keep();
+        Ok(())
     }
 
     /// It stays, and is somebody's now.

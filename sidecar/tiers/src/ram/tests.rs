@@ -1,6 +1,7 @@
 //! That a full RAM tier is an error with numbers, and grows in steps that are looked at before they are taken.
 
 use std::fs::{self, OpenOptions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -174,4 +175,21 @@ fn a_full_dev_shm_is_full_with_numbers() {
         assert!(error.to_string().contains("/dev/shm is full"), "{error}");
         assert_eq!(rig.leftovers(), Vec::<String>::new(), "what was taken before it filled up is given back");
     });
+}
+
+#[test]
+fn a_replacement_is_never_open_to_be_written_by_name_and_what_a_crash_leaves_of_it_goes() {
+    let (rig, id) = (RamRig::new(), new_id());
+    let place = rig.tier.allocate(id, 100).unwrap();
+    let mut sink = rig.tier.replacement(id, 100).unwrap();
+    sink.write_at(0, &pattern(100)).unwrap();
+    let made = Path::new("/dev/shm").join(format!("{}.tmp", &rig.tier.name(id)[1..]));
+    assert_eq!(fs::metadata(&made).unwrap().permissions().mode() & 0o777, 0o400);
+    // A crash runs no destructor.
+    std::mem::forget(sink);
+    rig.tier.remove_unfinished(id).unwrap();
+    assert!(!made.exists());
+    rig.tier.remove_unfinished(id).unwrap();
+    rig.tier.free(id, place).unwrap();
+    assert_eq!(rig.leftovers(), Vec::<String>::new());
 }

@@ -26,6 +26,14 @@ fn in_tier(tier: Tier) -> AllocatePayloadRequest {
     AllocatePayloadRequest { size_bytes: SIZE, preferred_tier: tier as i32, ..Default::default() }
 }
 
+fn strict(tier: Tier) -> AllocatePayloadRequest {
+    AllocatePayloadRequest { protection: Protection::Strict as i32, ..in_tier(tier) }
+}
+
+fn of_protection(protection: Protection) -> impl Fn(&World, AllocatePayloadResponse) {
+    move |_, answer| assert_eq!(answer.payload_descriptor.unwrap().protection(), protection)
+}
+
 fn allocations() -> Vec<Row> {
     let call = "AllocatePayload";
     vec![
@@ -67,6 +75,8 @@ fn allocations() -> Vec<Row> {
                 assert_eq!(expires.seconds - created.seconds, 3600);
             },
         ),
+        good(call, "STRICT in RAM", Given::Nothing, |_| strict(Tier::Ram), of_protection(Protection::Strict)),
+        good(call, "STRICT in DISK", Given::Nothing, |_| strict(Tier::Disk), of_protection(Protection::Strict)),
         good(
             call,
             "1 byte",
@@ -120,7 +130,8 @@ fn refused_allocations() -> Vec<Row> {
         ),
         asks("with too many tags", AllocatePayloadRequest { tags, ..ram() }, (INVALID, Reason::MetadataTooLarge)),
         asks("SEALED", protected(Protection::Sealed), (WRONG_STATE, Reason::SealedNeedsSession)),
-        asks("STRICT", protected(Protection::Strict), (WRONG_STATE, Reason::ProtectionNotOffered)),
+        asks("STRICT in GPU", strict(Tier::Gpu), (WRONG_STATE, Reason::ProtectionNotOffered))
+            .saying(&["STRICT", "GPU"]),
         asks("larger than RAM", sized((4 << 20) + 1), (Code::ResourceExhausted, Reason::TierFull))
             .saying(&["RAM", "4194305", "4194304"]),
         refused("AllocatePayload", "no room in RAM", Given::RamFull, |_| in_tier(Tier::Ram), full()).saying(&[
