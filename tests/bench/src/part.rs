@@ -1,4 +1,5 @@
-//! The other part that this program plays: the daemon that is measured, in a process of its own.
+//! The other parts that this program plays, in processes of their own: the daemon that is measured, and the echo that a
+//! round trip is measured with.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -9,9 +10,39 @@ use nix::sys::signal::Signal;
 use payload_manager::cli::{Cli, Command as Part};
 use payload_manager::config::ENV_PREFIX;
 use payload_manager::run;
+use payload_manager_shm::fdpass::{Listener, MOST_BYTES, SeqPacket, Wait};
 
 /// What the first argument is then. Nobody types it.
 const WORD: &str = "the-daemon-that-is-measured";
+
+/// What it is for the other one.
+const ECHO: &str = "the-echo-that-is-measured";
+
+/// Sends back what it gets on a socket like that of sessions, until that is closed; if this process was started for that.
+pub(crate) fn of_the_echo() -> Option<ExitCode> {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_none_or(|first| first != ECHO) {
+        return None;
+    }
+    let socket = words.next().and_then(|path| SeqPacket::connect(Path::new(&path)).ok())?;
+    let mut room = vec![0; MOST_BYTES];
+    while let Ok(frame) = socket.receive(&mut room, Wait::Yes) {
+        if room.get(..frame.length).is_none_or(|bytes| socket.send(bytes, &[], Wait::Yes).is_err()) {
+            break;
+        }
+    }
+    Some(ExitCode::SUCCESS)
+}
+
+/// Starts an echo, and the end of the socket to it.
+pub(crate) fn echo(folder: &Path) -> crate::Result<(SeqPacket, std::process::Child)> {
+    let path = folder.join("echo.sock");
+    let listener = Listener::bind(&path, 0o600)?;
+    let child = Command::new(std::env::current_exe()?).arg(ECHO).arg(&path).spawn()?;
+    let socket = listener.accept()?;
+    std::fs::remove_file(&path)?;
+    Ok((socket, child))
+}
 
 /// Serves, if that is what this process was started for.
 pub(crate) fn of_the_daemon() -> Option<ExitCode> {

@@ -12,6 +12,8 @@ pub(crate) enum Target {
     Times(f64),
     /// At most so many times the floor, at the 99th percentile of both.
     TimesP99(f64),
+    /// At most so much of the figure's unit beyond the floor.
+    Beyond(f64),
     /// At least this share of the floor.
     Share(f64),
     /// At most so much of its own unit.
@@ -80,7 +82,7 @@ impl Row {
         let floor = self.floor.as_ref()?;
         Some(match self.target {
             Target::TimesP99(_) => self.p99 / floor.p99,
-            Target::Times(_) | Target::Share(_) | Target::AtMost(_) => self.p50 / floor.p50,
+            Target::Times(_) | Target::Beyond(_) | Target::Share(_) | Target::AtMost(_) => self.p50 / floor.p50,
         })
     }
 
@@ -88,6 +90,7 @@ impl Row {
     fn holds(&self) -> bool {
         match self.target {
             Target::Times(most) | Target::TimesP99(most) => self.ratio().is_some_and(|ratio| ratio <= most),
+            Target::Beyond(most) => self.floor.as_ref().is_some_and(|floor| self.p50 <= floor.p50 + most),
             Target::Share(least) => self.ratio().is_some_and(|ratio| ratio >= least),
             Target::AtMost(most) => self.p50 <= most,
         }
@@ -97,6 +100,7 @@ impl Row {
         match self.target {
             Target::Times(most) => format!("<= {most} x"),
             Target::TimesP99(most) => format!("p99 <= {most} x, reported"),
+            Target::Beyond(most) => format!("<= + {most} {}", self.unit),
             Target::Share(least) => format!(">= {least} x"),
             Target::AtMost(most) => format!("<= {most} {}", self.unit),
         }

@@ -27,6 +27,12 @@ pub(crate) struct Scale {
     pub(crate) appends: usize,
     /// How long an idle daemon is watched, in milliseconds.
     pub(crate) idle_ms: u64,
+    /// Views that are taken for one sample, and samples.
+    pub(crate) views: Times,
+    /// Payloads that are put and got, one after the other: of a few KiB, of a MiB, of many.
+    pub(crate) puts: [usize; 3],
+    /// Sessions, and blocks that are looked for in their pages.
+    pub(crate) retired: (u32, u32),
     /// Whether these are the small ones.
     pub(crate) quick: bool,
 }
@@ -45,6 +51,9 @@ impl Scale {
         rate_ms: 2000,
         appends: 1000,
         idle_ms: 20_000,
+        views: Times { rounds: 200, samples: 5000 },
+        puts: [5000, 500, 30],
+        retired: (100, 10_000),
         quick: false,
     };
 
@@ -61,6 +70,9 @@ impl Scale {
         rate_ms: 200,
         appends: 20,
         idle_ms: 500,
+        views: Times { rounds: 10, samples: 200 },
+        puts: [50, 10, 3],
+        retired: (4, 100),
         quick: true,
     };
 }

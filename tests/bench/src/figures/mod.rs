@@ -2,10 +2,13 @@
 
 mod copies;
 mod cycle;
+mod fast;
 mod idle;
 mod leases;
 mod listing;
 mod loaded;
+mod puts;
+mod retire;
 mod stream;
 
 use std::path::{Path, PathBuf};
@@ -35,6 +38,9 @@ enum Kind {
     Stream,
     Cycle,
     Listing,
+    Fast,
+    Puts,
+    Retire,
     Idle,
 }
 
@@ -43,7 +49,7 @@ const fn figure(name: &'static str, kind: Kind, what: &'static str) -> Figure {
 }
 
 /// All of them, in the order in which they are measured.
-pub(crate) static FIGURES: [Figure; 14] = [
+pub(crate) static FIGURES: [Figure; 24] = [
     figure("lease.rpc.1", Kind::Leases, "a lease taken and released, at 1 payload, against two empty calls"),
     figure("lease.rpc.1k", Kind::Leases, "the same at 1,000 payloads, in RAM"),
     figure("lease.rpc.100k", Kind::Leases, "the same at 100,000 payloads, half in RAM and half on DISK"),
@@ -60,6 +66,16 @@ pub(crate) static FIGURES: [Figure; 14] = [
     figure("cycle.4.errors", Kind::Cycle, "errors in all of these"),
     figure("list.1m", Kind::Listing, "a page anywhere in a listing of 1,000,000, against one of 1,000"),
     figure("stats.1m", Kind::Listing, "Stats at 1,000,000 payloads, against an empty call"),
+    figure("lease.fast.hot", Kind::Fast, "a view taken and dropped without a call, 1,000 payloads, one thread"),
+    figure("lease.fast.random", Kind::Fast, "the same at 100,000 payloads at random, against dependent random reads"),
+    figure("lease.fast.threads", Kind::Fast, "two threads against one, beside the same on plain private memory"),
+    figure("lease.fast.during_churn", Kind::Fast, "the same while another client spills and promotes, p99 against p99"),
+    figure("put.4k", Kind::Puts, "allocate, copy, commit 4 KiB, against two round trips on such a socket"),
+    figure("put.1m", Kind::Puts, "the same with 1 MiB, against a warm copy and two round trips"),
+    figure("put.64m", Kind::Puts, "the same with 64 MiB"),
+    figure("get.1m", Kind::Puts, "1 MiB taken, every page touched, dropped, against touching a mapping"),
+    figure("get.64m", Kind::Puts, "the same with 64 MiB"),
+    figure("retire.10k", Kind::Retire, "one look for leases on 10,000 blocks in the full pages of 100 sessions"),
     figure("idle.cpu", Kind::Idle, "processor time of an idle daemon with 10 subscribers"),
     figure("idle.rss", Kind::Idle, "its resident memory, shared pages included, payloads not"),
 ];
@@ -100,7 +116,18 @@ impl<F: FnMut(&Row) -> Result<()>> Bench<F> {
 
     /// Measures what is wanted.
     pub(crate) async fn run(&mut self, wanted: &[&'static str]) -> Result<()> {
-        for kind in [Kind::Leases, Kind::Loaded, Kind::Copies, Kind::Stream, Kind::Cycle, Kind::Listing, Kind::Idle] {
+        for kind in [
+            Kind::Leases,
+            Kind::Loaded,
+            Kind::Copies,
+            Kind::Stream,
+            Kind::Cycle,
+            Kind::Listing,
+            Kind::Fast,
+            Kind::Puts,
+            Kind::Retire,
+            Kind::Idle,
+        ] {
             if !FIGURES.iter().any(|figure| figure.kind == kind && wanted.contains(&figure.name)) {
                 continue;
             }
@@ -112,6 +139,9 @@ impl<F: FnMut(&Row) -> Result<()>> Bench<F> {
                 Kind::Stream => stream::measure(&mut ground).await,
                 Kind::Cycle => cycle::measure(&mut ground).await,
                 Kind::Listing => listing::measure(&mut ground).await,
+                Kind::Fast => fast::measure(&mut ground).await,
+                Kind::Puts => puts::measure(&mut ground).await,
+                Kind::Retire => retire::measure(&mut ground),
                 Kind::Idle => idle::measure(&mut ground).await,
             }?;
         }

@@ -1,0 +1,216 @@
+//! Views taken and dropped without a call: the client crate's blocking API over payloads of 64 bytes in RAM.
+//!
+//! A sample is the mean of many views, because a clock costs as much as one. That no system call is made is what
+//! `api/shm/tests/hot_path.rs` shows, under a filter that kills whoever makes one.
+
+use std::collections::HashMap;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use payload_manager_client::PayloadId;
+use payload_manager_client::blocking::Client;
+
+use super::Ground;
+use crate::daemon::Daemon;
+use crate::row::{Row, Target};
+use crate::sample::{Beside, Times, nanos};
+use crate::{Result, floor};
+
+/// Bytes of a payload, and of a line of memory.
+const SIZE: usize = 64;
+const MIB: u64 = 1 << 20;
+
+pub(super) async fn measure(ground: &mut Ground<'_>) -> Result<()> {
+    let daemon = Daemon::start_new(ground.base, 1024 * MIB, 1024 * MIB).await?;
+    let (few, many, views) = (ground.scale.few as usize, ground.scale.many as usize, ground.scale.views);
+    let mut rows = Vec::new();
+    let wants: Vec<bool> = ["hot", "random", "threads", "during_churn"]
+        .iter()
+        .map(|name| ground.wants(&format!("lease.fast.{name}")))
+        .collect();
+    let wants = |at: usize| wants.get(at).copied().unwrap_or(false);
+    let client = Client::connect(daemon.socket())?;
+    let mut ids = Vec::new();
+    put(&client, &mut ids, few)?;
+    if wants(0) {
+        rows.push(hot(&client, &ids, views)?);
+    }
+    if wants(2) {
+        rows.push(threads(&client, &ids, views)?);
+    }
+    if wants(3) {
+        rows.push(during_churn(&client, &ids, views)?);
+    }
+    if wants(1) {
+        put(&client, &mut ids, many)?;
+        rows.push(random(&client, &ids, views)?);
+    }
+    drop(client);
+    rows.into_iter().try_for_each(|row| ground.tell(row))
+}
+
+fn put(client: &Client, ids: &mut Vec<PayloadId>, count: usize) -> Result<()> {
+    while ids.len() < count {
+        let mut payload = client.create(SIZE as u64)?;
+        payload.fill(7);
+        ids.push(payload.commit()?.id);
+    }
+    Ok(())
+}
+
+/// Nanoseconds a view, in the mean of so many.
+fn views(client: &Client, ids: &[PayloadId], count: usize, mut next: impl FnMut() -> usize) -> Result<f64> {
+    let begun = Instant::now();
+    for _ in 0..count {
+        let id = ids.get(next() % ids.len()).ok_or("no payloads")?;
+        black_box(client.read(*id)?.first());
+    }
+    Ok(nanos(begun.elapsed()) / count as f64)
+}
+
+/// One after the other.
+fn in_order() -> impl FnMut() -> usize {
+    let mut at = 0;
+    move || {
+        at += 1;
+        at
+    }
+}
+
+/// Here and there.
+fn at_random(seed: u64) -> impl FnMut() -> usize {
+    let mut word = seed | 1;
+    move || {
+        word ^= word << 13;
+        word ^= word >> 7;
+        word ^= word << 17;
+        usize::try_from(word >> 16).unwrap_or(0)
+    }
+}
+
+fn hot(client: &Client, ids: &[PayloadId], times: Times) -> Result<Row> {
+    let mut beside = Beside::default();
+    let memory = floor::noise(ids.len() * SIZE);
+    for _ in 0..=times.rounds {
+        beside.ours.add(views(client, ids, times.samples, in_order())?);
+        beside.floor.add(lines(&memory, times.samples, in_order()));
+    }
+    Ok(Row::beside("lease.fast.hot", "ns", &beside, "a line of such a table read", Target::AtMost(100.0)))
+}
+
+fn random(client: &Client, ids: &[PayloadId], times: Times) -> Result<Row> {
+    let mut beside = Beside::default();
+    let memory = floor::noise(ids.len() * SIZE);
+    for round in 0..=times.rounds {
+        beside.ours.add(views(client, ids, times.samples, at_random(round as u64))?);
+        beside.floor.add(lines(&memory, times.samples, at_random(round as u64)));
+    }
+    let floor = "dependent random reads of 64 bytes";
+    Ok(Row::beside("lease.fast.random", "ns", &beside, floor, Target::Times(3.0)))
+}
+
+/// Nanoseconds a read of 64 bytes, each somewhere that the one before tells.
+fn lines(memory: &[u8], count: usize, mut next: impl FnMut() -> usize) -> f64 {
+    let lines = (memory.len() / SIZE).max(1);
+    let (begun, mut found) = (Instant::now(), 0usize);
+    for _ in 0..count {
+        let at = next().wrapping_add(found) % lines * SIZE;
+        found = memory.get(at..at + SIZE).map_or(0, |line| line.iter().step_by(8).map(|byte| usize::from(*byte)).sum());
+    }
+    black_box(found);
+    nanos(begun.elapsed()) / count as f64
+}
+
+/// How many times as much two threads do as one: of views, and of look-ups in a map of each thread's own.
+fn threads(client: &Client, ids: &[PayloadId], times: Times) -> Result<Row> {
+    let mut beside = Beside::default();
+    for _ in 0..times.rounds.div_ceil(4) {
+        let ours = |()| views(client, ids, times.samples * 4, in_order());
+        beside.ours.add(scaling(ours)?);
+        let plain = |()| Ok(look_ups(ids, times.samples * 4));
+        beside.floor.add(scaling(plain)?);
+    }
+    let floor = "two threads on memory of their own";
+    Ok(Row::beside("lease.fast.threads", "x", &beside, floor, Target::Share(0.9)))
+}
+
+fn scaling(work: impl Fn(()) -> Result<f64> + Sync) -> Result<f64> {
+    let alone = work(())?;
+    let together: Vec<Result<f64>> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..2).map(|_| scope.spawn(|| work(()))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err("a thread panicked".into()))).collect()
+    });
+    let mut rate = 0.0;
+    for each in together {
+        rate += alone / each?;
+    }
+    Ok(rate)
+}
+
+fn look_ups(ids: &[PayloadId], count: usize) -> f64 {
+    let mut map: HashMap<PayloadId, u64> = ids.iter().map(|id| (*id, 0)).collect();
+    let (begun, mut next) = (Instant::now(), in_order());
+    for _ in 0..count {
+        if let Some(found) = ids.get(next() % ids.len()).and_then(|id| map.get_mut(id)) {
+            *found += 1;
+        }
+    }
+    black_box(map.len());
+    nanos(begun.elapsed()) / count as f64
+}
+
+/// While another client moves other payloads as fast as it can.
+fn during_churn(client: &Client, ids: &[PayloadId], times: Times) -> Result<Row> {
+    let over = Arc::new(AtomicBool::new(false));
+    let churn = {
+        let (over, client) = (Arc::clone(&over), Client::connect(client.address())?);
+        std::thread::spawn(move || -> std::result::Result<(), payload_manager_client::Error> {
+            while !over.load(Ordering::Relaxed) {
+                let id = client.create(MIB)?.commit()?.id;
+                client.spill(id)?;
+                client.promote(id, payload_manager_client::Tier::Ram)?;
+                client.delete(id)?;
+            }
+            Ok(())
+        })
+    };
+    let mut beside = Beside::default();
+    let few = times.samples / 50;
+    let mut measure = || -> Result<()> {
+        for _ in 0..times.rounds * 20 {
+            beside.ours.add(views(client, ids, few, in_order())?);
+            beside.floor.add(look_ups_warm(ids, few));
+        }
+        Ok(())
+    };
+    let measured = measure();
+    over.store(true, Ordering::Relaxed);
+    churn.join().map_err(|_| "the other client panicked")??;
+    measured?;
+    let floor = "look-ups in a plain map then";
+    Ok(Row::beside("lease.fast.during_churn", "ns", &beside, floor, Target::TimesP99(1.5)))
+}
+
+/// As [`look_ups`], in a sorted list that costs nothing to make.
+fn look_ups_warm(ids: &[PayloadId], count: usize) -> f64 {
+    let (begun, mut next, mut found) = (Instant::now(), in_order(), 0usize);
+    for _ in 0..count {
+        let id = ids.get(next() % ids.len());
+        found += id.map_or(0, |id| ids.binary_search(id).unwrap_or_else(|at| at));
+    }
+    black_box(found);
+    nanos(begun.elapsed()) / count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_threads_that_do_not_meet_do_twice_as_much_as_one() {
+        assert!((scaling(|()| Ok(2.0)).unwrap() - 2.0).abs() < f64::EPSILON);
+        assert!(scaling(|()| Err("no".into())).is_err());
+    }
+}
