@@ -14,24 +14,22 @@ use super::take::Fast;
 
 /// Nothing is to be prolonged.
 const NEVER: u64 = u64::MAX;
-/// The thread is looking through the slots right now.
-const LOOKING: u64 = 0;
 /// Between two looks at least, in milliseconds, however short the leases are.
 const SHORTEST_MS: u64 = 10;
 
 #[derive(Debug)]
 pub(super) struct Pace {
     slots: OnceLock<Box<[Mutex<Weak<Fast>>]>>,
-    /// When the thread looks next, in milliseconds of the session's clock.
+    /// When the thread looks next at the latest, in milliseconds of the session's clock.
     next_ms: AtomicU64,
-    /// Somebody came while it looked.
-    again: AtomicBool,
+    /// Whether a lease was noted since the last look: then there is a next one.
+    noted: AtomicBool,
     bell: Arc<Bell>,
 }
 
 impl Pace {
     pub(super) fn new(bell: Arc<Bell>) -> Self {
-        Self { slots: OnceLock::new(), next_ms: AtomicU64::new(NEVER), again: AtomicBool::new(false), bell }
+        Self { slots: OnceLock::new(), next_ms: AtomicU64::new(NEVER), noted: AtomicBool::new(false), bell }
     }
 
     /// Makes room for so many leases; before the first.
@@ -45,20 +43,11 @@ impl Pace {
         let Some(place) = self.slots.get().and_then(|slots| slots.get(slot)) else { return };
         let before = std::mem::replace(&mut *place.lock(), Arc::downgrade(fast));
         drop(before);
-        // Noted first, then asked: a look that did not see it was announced before, and that is seen here.
-        match self.next_ms.load(Ordering::SeqCst) {
-            LOOKING => self.come_again(due_ms),
-            next if due_ms < next => self.bell.ring(),
-            _ => {}
+        // In this order; see [`Self::look`].
+        if !self.noted.load(Ordering::SeqCst) {
+            self.noted.store(true, Ordering::SeqCst);
         }
-    }
-
-    #[cold]
-    fn come_again(&self, due_ms: u64) {
-        self.again.store(true, Ordering::SeqCst);
-        let next = self.next_ms.load(Ordering::SeqCst);
-        // It may have finished without seeing that.
-        if next != LOOKING && due_ms < next {
+        if due_ms < self.next_ms.load(Ordering::SeqCst) {
             self.bell.ring();
         }
     }
@@ -69,20 +58,27 @@ impl Pace {
     }
 
     /// Looks through the slots, if it is time or `woken`, and prolongs what is due.
+    ///
+    /// Who notes a lease relies on the next look that it sees announced, and rings only if that is too late. So each look
+    /// announces the next one before it begins, and may come earlier but not later: a lease that it misses was noted after
+    /// that, and marks so. Leases come and go without waking this thread, which rests when none came and none is left.
     pub(super) fn look(&self, core: &Core, woken: bool) {
-        let due = self.next_ms().is_some_and(|next| next <= core.clock.now_ms());
+        let now = core.clock.now_ms();
+        let due = self.next_ms().is_some_and(|next| next <= now);
         if !due && !woken {
             return;
         }
-        loop {
-            self.next_ms.store(LOOKING, Ordering::SeqCst);
-            self.again.store(false, Ordering::SeqCst);
-            let soonest = self.prolong();
-            let now = core.clock.now_ms();
-            let usual = if core.views.is_empty() { NEVER } else { now + core.default_ms() / 4 };
+        let usual = now + (core.default_ms() / 4).max(SHORTEST_MS);
+        let came = self.noted.swap(false, Ordering::SeqCst);
+        self.next_ms.store(usual, Ordering::SeqCst);
+        let soonest = self.prolong();
+        if soonest != NEVER {
             self.next_ms.store(usual.min(soonest.max(now + SHORTEST_MS)), Ordering::SeqCst);
-            if !self.again.swap(false, Ordering::SeqCst) {
-                return;
+        } else if !came {
+            self.next_ms.store(NEVER, Ordering::SeqCst);
+            // Whoever saw the announcement has marked that before.
+            if self.noted.load(Ordering::SeqCst) {
+                self.next_ms.store(usual, Ordering::SeqCst);
             }
         }
     }

@@ -74,8 +74,4 @@ impl Views {
             shard.remove(&name);
         }
     }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.shards.iter().all(|shard| shard.0.lock().is_empty())
-    }
 }

@@ -7,6 +7,7 @@ use payload_manager_shm::forked;
 
 use super::fake::Fake;
 use super::fake_session::FakeSession;
+use super::segments::details;
 
 fn connected() -> (FakeSession, Fake, blocking::Client) {
     let fake = Fake::start();
@@ -70,8 +71,32 @@ const TRACED: &str = "PM_TEST_TRACED";
 
 #[test]
 fn reading_what_is_mapped_makes_no_system_call() {
+    traced("reading_what_is_mapped_makes_no_system_call", |client, _| {
+        let id = filled(client, b"hello");
+        (vec![id], Some(client.read(id).unwrap()))
+    });
+}
+
+#[test]
+fn reading_from_a_mapped_segment_makes_no_system_call_though_nobody_has_the_payload_open() {
+    let name = "reading_from_a_mapped_segment_makes_no_system_call_though_nobody_has_the_payload_open";
+    traced(name, |client, session| {
+        let ids: Vec<_> = (0..50).map(|_| filled(client, b"hello")).collect();
+        for (at, id) in (0u64..).zip(&ids) {
+            session.move_into(*id, 1 + u32::try_from(at % 3).unwrap(), 4096 * at, &details());
+        }
+        (ids, None)
+    });
+}
+
+/// Runs the test `name` once more, under a tracer, where it reads in a loop what `prepared` gives: payloads that begin with
+/// an h, and a view to be kept meanwhile.
+fn traced(
+    name: &str,
+    prepared: impl FnOnce(&blocking::Client, &FakeSession) -> (Vec<PayloadId>, Option<blocking::PayloadView>),
+) {
     if std::env::var_os(TRACED).is_some() {
-        return hot_loop();
+        return hot_loop(prepared);
     }
     let folder = tempfile::tempdir().unwrap();
     let trace = folder.path().join("trace");
@@ -79,13 +104,13 @@ fn reading_what_is_mapped_makes_no_system_call() {
         .args(["-f", "-qq", "-o"])
         .arg(&trace)
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "processes::reading_what_is_mapped_makes_no_system_call"])
+        .args(["--exact", &format!("processes::{name}")])
         .env(TRACED, "1")
         .output();
-    let Ok(traced) = traced else { return skipped("there is no strace") };
+    let Ok(traced) = traced else { return skipped(name, "there is no strace") };
     let trace = std::fs::read_to_string(&trace).unwrap_or_default();
     if trace.is_empty() {
-        return skipped("strace may not trace here");
+        return skipped(name, "strace may not trace here");
     }
     assert!(traced.status.success(), "{}", String::from_utf8_lossy(&traced.stdout));
     let begin = trace.lines().find(|line| line.contains(BEGIN)).unwrap();
@@ -97,24 +122,27 @@ fn reading_what_is_mapped_makes_no_system_call() {
     assert!(calls.first().is_some_and(|line| line.contains(END)), "{:?}", calls.first());
 }
 
-fn skipped(missing: &str) {
-    let name = "reading_what_is_mapped_makes_no_system_call";
+fn skipped(name: &str, missing: &str) {
     assert!(std::env::var_os("PAYLOAD_MANAGER_NO_SKIP").is_none(), "{name} may not be skipped: {missing}");
     eprintln!("skipped {name}: {missing}");
 }
 
-/// Takes a lease, asks, prolongs, and gives it back, while another view has the bytes mapped.
-fn hot_loop() {
+/// Takes a lease, asks, and gives it back.
+fn hot_loop(
+    prepared: impl FnOnce(&blocking::Client, &FakeSession) -> (Vec<PayloadId>, Option<blocking::PayloadView>),
+) {
     let (session, _fake, client) = connected();
-    let id = filled(&client, b"hello");
-    let kept = client.read(id).unwrap();
-    let turn = || {
-        let view = client.read(id).unwrap();
+    let (ids, kept) = prepared(&client, &session);
+    let turn = |id: &PayloadId| {
+        let view = client.read(*id).unwrap();
         assert!(view.is_valid() && view[0] == b'h');
     };
-    (0..100).for_each(|_| turn());
+    ids.iter().cycle().take(100).for_each(turn);
+    // The session's thread has answered twice since: so it has seen to the first lease, which wakes it.
+    filled(&client, b"other");
     let _ = std::fs::metadata(BEGIN);
-    (0..10_000).for_each(|_| turn());
+    ids.iter().cycle().take(10_000).for_each(turn);
     let _ = std::fs::metadata(END);
-    assert!(kept.is_valid() && session.live() == 1);
+    assert!(kept.iter().all(|view| view.is_valid()));
+    assert_eq!(session.live() as usize, kept.iter().count());
 }

@@ -9,7 +9,7 @@ use super::{FakeSession, by_call, connected, filled, until};
 
 const UNIT: u32 = 5;
 
-fn details() -> Details {
+pub(super) fn details() -> Details {
     Details {
         created: UnixMillis(1_700_000_000_000),
         policy: EvictionPolicy { priority: Priority::High, ..EvictionPolicy::default() },
