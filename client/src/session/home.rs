@@ -165,6 +165,11 @@ impl Home {
         mapping
     }
 
+    /// Has no segment at hand any more: those that no view is in can be unmapped.
+    pub(super) fn unseat_segments(&self) {
+        self.shared.clear_segments();
+    }
+
     /// The connection, if there is one right now.
     pub(super) fn wire(&self) -> Option<Arc<Wire>> {
         self.shared.wire.lock().clone()
@@ -245,7 +250,7 @@ impl Shared {
         }
     }
 
-    /// Mappings are to be asked for anew.
+    /// Has no segment at hand on any seat.
     pub(super) fn clear_segments(&self) {
         for seat in &self.seats {
             let before = seat.0.write().as_mut().map(|seated| std::mem::take(&mut seated.segments));

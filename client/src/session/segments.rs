@@ -11,7 +11,8 @@ use parking_lot::Mutex;
 use payload_manager_api::session::v1::{self, SegmentResult, segment_result};
 use payload_manager_shm::{SegmentMap, SegmentWriter};
 
-/// As many are kept mapped; beyond, those go that no view is in. They take address space and no memory.
+/// As many are kept mapped; beyond, those go that no view and no seat is in. They take address space and no memory: the
+/// daemon gives that back, whoever has it mapped.
 const MOST: usize = 1024;
 
 /// A segment, mapped.
@@ -91,6 +92,11 @@ pub(super) struct Segments(Mutex<HashMap<u32, Mapped>>);
 impl Segments {
     pub(super) fn get(&self, id: u32) -> Option<Mapped> {
         self.0.lock().get(&id).cloned()
+    }
+
+    /// Whether more can only be kept in place of others.
+    pub(super) fn are_many(&self) -> bool {
+        self.0.lock().len() >= MOST
     }
 
     /// Keeps it. Where somebody was quicker, theirs is taken: parts that are written must not be in two mappings.

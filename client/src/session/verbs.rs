@@ -74,6 +74,11 @@ impl OwnSessions {
         missing.sort_unstable();
         missing.dedup();
         missing.retain(|id| core.segments.get(*id).is_none());
+        if core.segments.are_many()
+            && let Some(home) = self.home()
+        {
+            home.unseat_segments();
+        }
         for some in missing.chunks(MOST_DESCRIPTORS) {
             self.ask_for_segments(&core, some).await;
         }
@@ -85,6 +90,10 @@ impl OwnSessions {
         else {
             return;
         };
+        // Another daemon may have answered, whose numbers are those of other segments.
+        if core.is_over() {
+            return;
+        }
         for (id, mapped) in ids.iter().zip(mapped(shared.results, descriptors)) {
             mapped.into_iter().for_each(|mapped| drop(core.segments.keep(*id, mapped)));
         }
@@ -99,14 +108,15 @@ impl OwnSessions {
         }
     }
 
-    /// The part of a segment that was allocated to this session, for writing.
-    async fn part(&self, made: &core::PayloadDescriptor) -> Option<SegmentWriter> {
+    /// The part of a segment that was allocated to this session, for writing. `None` also if the session went meanwhile:
+    /// whose segment that is can't be told then.
+    async fn part(&self, core: &Core, made: &core::PayloadDescriptor) -> Option<SegmentWriter> {
         let Some(core::payload_descriptor::Location::Ram(ram)) = &made.location else { return None };
-        let core = self.home()?.core()?;
         if core.segments.get(ram.slab_id).is_none() {
-            self.ask_for_segments(&core, &[ram.slab_id]).await;
+            self.ask_for_segments(core, &[ram.slab_id]).await;
         }
-        core.segments.get(ram.slab_id)?.write(ram.offset_bytes, ram.length_bytes)
+        let mapped = core.segments.get(ram.slab_id).filter(|_| !core.is_over())?;
+        mapped.write(ram.offset_bytes, ram.length_bytes)
     }
 
     /// The same of what lies in objects and files of its own.
@@ -130,6 +140,8 @@ impl OwnSessions {
     pub(crate) async fn allocate(&self, request: v1::AllocatePayloadRequest) -> Option<Result<Made>> {
         let home = self.home()?;
         home.open().await;
+        // Before it is asked: what is allocated is this session's, or it is over.
+        let core = home.core()?;
         let Answer { outcome, descriptors } = self.call(Verb::Allocate(Allocate { requests: vec![request] })).await?;
         let result = match outcome {
             Outcome::Allocated(allocated) => allocated.results.into_iter().next()?.outcome?,
@@ -140,7 +152,7 @@ impl OwnSessions {
             allocate_result::Outcome::PayloadDescriptor(descriptor) => {
                 let memory = match descriptors.into_iter().next() {
                     Some(file) => Some(Memory::Object(file.into())),
-                    None => self.part(&descriptor).await.map(Memory::Part),
+                    None => self.part(&core, &descriptor).await.map(Memory::Part),
                 };
                 let Some(memory) = memory else {
                     // Of no use without: it is made by a call.
