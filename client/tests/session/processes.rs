@@ -64,6 +64,28 @@ fn what_a_child_drops_stays_its_parents() {
     assert_eq!((session.asked("hello"), fake.script(|script| script.leases.len())), (1, 0));
 }
 
+#[test]
+fn a_forked_child_maps_segments_by_a_session_of_its_own() {
+    let (session, _fake, client) = connected();
+    let ids = [filled(&client, b"hello"), filled(&client, b"other")];
+    session.move_into(ids[0], 1, 0, &details());
+    session.move_into(ids[1], 1, 8192, &details());
+    let view = client.read(ids[0]).unwrap();
+    let (of_child, client_of_child) = (view.clone(), client.clone());
+    let well = forked::in_a_child(move || {
+        assert_eq!((of_child.is_valid(), &*of_child), (false, &b"hello"[..]));
+        let own = client_of_child.read(ids[1]).unwrap();
+        let again = client_of_child.read(ids[0]).unwrap();
+        assert!(own.is_valid() && *own == *b"other" && *again == *b"hello" && !std::ptr::eq(&*again, &*of_child));
+        drop((of_child, own, again, client_of_child));
+    });
+    assert!(well.unwrap());
+    session.wait_for("hang-up", 1);
+    assert_eq!((session.asked("hello"), session.asked("segments"), session.live()), (2, 2, 1));
+    assert!(view.is_valid() && *view == *b"hello" && *client.read(ids[1]).unwrap() == *b"other");
+    assert_eq!(session.asked("segments"), 2, "what the child asked for is the child's");
+}
+
 /// Where the traced child says that its loop begins and ends.
 const BEGIN: &str = "/pm-test-begin";
 const END: &str = "/pm-test-end";
@@ -128,9 +150,7 @@ fn skipped(name: &str, missing: &str) {
 }
 
 /// Takes a lease, asks, and gives it back.
-fn hot_loop(
-    prepared: impl FnOnce(&blocking::Client, &FakeSession) -> (Vec<PayloadId>, Option<blocking::PayloadView>),
-) {
+fn hot_loop(prepared: impl FnOnce(&blocking::Client, &FakeSession) -> (Vec<PayloadId>, Option<blocking::PayloadView>)) {
     let (session, _fake, client) = connected();
     let (ids, kept) = prepared(&client, &session);
     let turn = |id: &PayloadId| {

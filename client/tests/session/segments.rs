@@ -114,3 +114,88 @@ async fn a_view_of_a_segment_outlives_its_client() {
     drop(view);
     session.wait_for("bye", 1);
 }
+
+#[tokio::test]
+async fn a_view_outlives_the_name_of_its_segment_and_its_payload() {
+    let (session, fake, client) = connected().await;
+    let id = filled(&client, b"hello").await;
+    moved(&session, &[id]);
+    let view = client.read(id).await.unwrap();
+    session.unlink_segment(UNIT);
+    assert_eq!(session.delete_by_force(id), 1);
+    assert_eq!((&*view, view.is_valid(), session.pinning(), by_call(&fake)), (&b"hello"[..], false, 1, 0));
+    drop(view);
+    assert_eq!(session.pinning(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn eight_threads_read_from_segments_that_are_asked_for_as_often_as_there_are_threads_at_the_most() {
+    let (session, fake, client) = connected().await;
+    let mut ids = Vec::new();
+    for n in 0..48u8 {
+        let id = filled(&client, &[n; 5_000]).await;
+        session.move_into(id, 1 + u32::from(n) % 3, 8192 * u64::from(n), &details());
+        ids.push(id);
+    }
+    let threads: Vec<_> = (0..8usize)
+        .map(|thread| {
+            let (client, ids, runtime) = (client.clone(), ids.clone(), tokio::runtime::Handle::current());
+            std::thread::spawn(move || {
+                let mut kept = std::collections::VecDeque::new();
+                for round in 0..400 {
+                    let n = (round * 7 + thread * 3) % ids.len();
+                    let view = runtime.block_on(client.read(ids[n])).unwrap();
+                    assert!(view.is_valid() && view.iter().all(|byte| usize::from(*byte) == n));
+                    kept.push_back(view);
+                    kept.truncate(4 + thread);
+                    if round % 3 == 0 {
+                        kept.pop_front();
+                    }
+                }
+            })
+        })
+        .collect();
+    tokio::task::spawn_blocking(|| threads.into_iter().for_each(|thread| thread.join().unwrap())).await.unwrap();
+    let (segments, objects, calls) = asked(&session, &fake);
+    assert!((3..=3 * 8).contains(&segments), "{segments}");
+    assert_eq!((objects, calls, session.pinning()), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn a_producer_writes_into_its_segment_and_asks_for_it_once() {
+    let (session, fake, client) = connected().await;
+    session.state(|state| state.produces_in = Some(UNIT));
+    filled(&client, b"hello").await;
+    assert_eq!(session.bytes_at(UNIT, 0, 6), b"hello\0");
+    filled(&client, b"other").await;
+    assert_eq!((session.bytes_at(UNIT, 0, 6), session.asked("segments")), (b"other\0".to_vec(), 1));
+    assert_eq!((session.asked("allocate"), session.asked("commit"), by_call(&fake)), (2, 2, 0));
+}
+
+#[tokio::test]
+async fn immutable_memory_that_is_still_written_to_is_not_taken_for_another_payload() {
+    let (session, _fake, client) = connected().await;
+    session.state(|state| state.produces_in = Some(UNIT));
+    let mut late = client.create(5).await.unwrap();
+    late.copy_from_slice(b"later");
+    // To this daemon it was there for too long, and its memory is free.
+    let mut next = client.create(5).await.unwrap();
+    next.copy_from_slice(b"other");
+    assert_eq!((session.bytes_at(UNIT, 0, 5), session.asked("allocate")), (b"later".to_vec(), 2));
+    session.wait_for("abort", 1);
+    next.commit().await.unwrap();
+    assert_eq!((&*late, session.asked("commit")), (&b"later"[..], 0), "it was made by a call");
+    late.commit().await.unwrap();
+    filled(&client, b"third").await;
+    assert_eq!((session.bytes_at(UNIT, 0, 5), session.asked("commit")), (b"third".to_vec(), 2));
+}
+
+#[tokio::test]
+async fn a_producer_whose_segment_is_not_what_was_said_makes_its_payload_by_a_call() {
+    let (session, _fake, client) = connected().await;
+    session.state(|state| (state.produces_in, state.exaggerates) = (Some(UNIT), true));
+    let id = filled(&client, b"hello").await;
+    session.wait_for("abort", 1);
+    assert_eq!((session.asked("segments"), session.asked("commit")), (1, 0));
+    assert_eq!(&*client.read(id).await.unwrap(), b"hello");
+}

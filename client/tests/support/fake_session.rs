@@ -55,6 +55,8 @@ pub(crate) struct State {
     segments: HashMap<u32, Segment>,
     /// Segments are said to be a byte longer than they are.
     pub(crate) exaggerates: bool,
+    /// The segment that allocations go into, all of them to its start, and that this client may write to.
+    pub(crate) produces_in: Option<u32>,
 }
 
 /// The server; gone, with its pages, when dropped.
@@ -88,6 +90,7 @@ impl FakeSession {
             generation: 0,
             segments: HashMap::new(),
             exaggerates: false,
+            produces_in: None,
         };
         let socket = fake.socket().with_file_name("session.sock");
         let listener = Arc::new(Listener::bind(&socket, 0o600).unwrap());
@@ -177,9 +180,7 @@ impl FakeSession {
             let (index, face, _) = state.directory.lookup(id).unwrap();
             let name = state.script.lock().payloads[id.as_bytes().as_slice()].clone();
             let bytes = std::fs::read(object::path_of(&name).unwrap()).unwrap();
-            let segment_name = format!("{}-segment-{unit}", state.base);
-            let made = || Segment::create(&segment_name, 1 << 20).unwrap();
-            let segment = state.segments.entry(unit).or_insert_with(made);
+            let segment = state.segment(unit);
             // Beyond its end there is nothing to be written to.
             if offset + face.length <= segment.capacity() {
                 segment.file().write_all_at(&bytes, offset).unwrap();
@@ -190,6 +191,20 @@ impl FakeSession {
             let next = Face { version: face.version + 1, place: At { unit, offset }, ..next };
             state.directory.publish(index, &next);
         });
+    }
+}
+
+impl FakeSession {
+    /// Removes a segment's name, as when nothing is in it any more.
+    pub(crate) fn unlink_segment(&self, unit: u32) {
+        self.state(|state| state.segments.remove(&unit).unwrap().unlink().unwrap());
+    }
+
+    /// What is in a segment.
+    pub(crate) fn bytes_at(&self, unit: u32, offset: u64, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        self.state(|state| state.segment(unit).file().read_exact_at(&mut bytes, offset).unwrap());
+        bytes
     }
 }
 
@@ -346,14 +361,23 @@ impl State {
         })
     }
 
+    fn segment(&mut self, unit: u32) -> &mut Segment {
+        let name = format!("{}-segment-{unit}", self.base);
+        self.segments.entry(unit).or_insert_with(|| Segment::create(&name, 1 << 20).unwrap())
+    }
+
     fn share(&self, ids: &[u32]) -> Answer {
         let (mut results, mut files) = (Vec::new(), Vec::new());
-        for segment in ids.iter().map(|id| &self.segments[id]) {
-            files.push(segment.read_only().as_fd().try_clone_to_owned().unwrap());
+        for (segment, id) in ids.iter().map(|id| (&self.segments[id], *id)) {
+            let writable = self.produces_in == Some(id);
+            files.push(match writable {
+                true => segment.writable().as_fd().try_clone_to_owned().unwrap(),
+                false => segment.read_only().as_fd().try_clone_to_owned().unwrap(),
+            });
             let told = payload_manager_api::session::v1::Segment {
                 shm_name: segment.name().to_owned(),
                 length_bytes: segment.capacity() + u64::from(self.exaggerates),
-                writable: false,
+                writable,
             };
             results.push(SegmentResult { outcome: Some(segment_result::Outcome::Segment(told)) });
         }
@@ -390,8 +414,15 @@ impl State {
             self.made += 1;
             let id = (u128::from(self.made) | 1 << 99).to_be_bytes().to_vec();
             let name = format!("{}-{}", self.base.replace("-pages", "-s"), self.made);
-            files.push(object::create(&name, request.size_bytes, 0o600).unwrap().into());
-            let made = descriptor(&id, &name, false);
+            let file = object::create(&name, request.size_bytes, 0o600).unwrap();
+            let mut made = descriptor(&id, &name, false);
+            match (self.produces_in, &mut made.location) {
+                (Some(unit), Some(core::payload_descriptor::Location::Ram(ram))) => {
+                    ram.slab_id = unit;
+                    ram.shm_name = self.segment(unit).name().to_owned();
+                }
+                _ => files.push(file.into()),
+            }
             self.script.lock().payloads.insert(id, name);
             results.push(AllocateResult { outcome: Some(allocate_result::Outcome::PayloadDescriptor(made)) });
         }
