@@ -123,3 +123,65 @@ pub(super) fn mapped(results: Vec<SegmentResult>, descriptors: Vec<OwnedFd>) -> 
     };
     results.into_iter().map(of).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BYTES: u64 = 4096;
+
+    fn told(length_bytes: u64, writable: bool) -> v1::Segment {
+        v1::Segment { shm_name: "/pm-test".to_owned(), length_bytes, writable }
+    }
+
+    fn object() -> File {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(BYTES).unwrap();
+        file
+    }
+
+    #[test]
+    fn when_there_are_many_those_stay_that_a_view_or_a_writer_is_in() {
+        let (file, all) = (object(), Segments::default());
+        for id in 0..u32::try_from(MOST).unwrap() {
+            assert!(!all.are_many());
+            all.keep(id, Mapped::new(told(BYTES, id == 2), &file).unwrap());
+        }
+        assert!(all.are_many());
+        let view = Part::of(&all.get(1).unwrap().seated(), 0, BYTES).unwrap();
+        let writer = all.get(2).unwrap().write(0, 1).unwrap();
+        all.keep(9_000, Mapped::new(told(BYTES, false), &file).unwrap());
+        let kept: Vec<_> = [0, 1, 2, 3, 9_000].into_iter().filter(|id| all.get(*id).is_some()).collect();
+        assert_eq!((kept, all.are_many()), (vec![1, 2, 9_000], false));
+        assert_eq!((view.bytes().len(), writer.len()), (4096, 1));
+    }
+
+    #[test]
+    fn the_first_mapping_of_a_segment_is_everybodys() {
+        let (file, all) = (object(), Segments::default());
+        let [first, second] = [0; 2].map(|_| all.keep(7, Mapped::new(told(BYTES, true), &file).unwrap()));
+        let part = first.write(0, 100).unwrap();
+        assert!(second.write(50, 100).is_none(), "parts that are written are in one mapping");
+        drop(part);
+        assert!(second.write(50, 100).is_some());
+        all.clear();
+        assert!(all.get(7).is_none());
+    }
+
+    #[test]
+    fn what_is_not_as_long_as_was_said_or_not_for_writing_is_not_mapped() {
+        let file = object();
+        for length in [0, BYTES - 1, BYTES + 1, u64::MAX] {
+            assert!(Mapped::new(told(length, false), &file).is_none(), "{length}");
+        }
+        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
+        let read_only = File::open(path).unwrap();
+        assert!(Mapped::new(told(BYTES, true), &read_only).is_none());
+        let mapping = Mapped::new(told(BYTES, false), &read_only).unwrap().seated();
+        assert!(Part::of(&mapping, 1, BYTES).is_none() && Part::of(&mapping, u64::MAX, 2).is_none());
+        assert_eq!(
+            (Part::of(&mapping, 1, BYTES - 1).unwrap().bytes().len(), mapping.0.write(0, 1).is_none()),
+            (4095, true)
+        );
+    }
+}
