@@ -143,6 +143,12 @@ impl Error {
         }
     }
 
+    /// What the daemon named is not where this process can see it: gone, or this is a container, in which nothing but
+    /// descriptors leads to it.
+    pub(crate) fn is_out_of_sight(&self) -> bool {
+        matches!(self, Self::Place { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
     pub(crate) fn bad(what: impl Into<String>) -> Self {
         Self::BadAnswer(what.into())
     }

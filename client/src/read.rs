@@ -150,19 +150,29 @@ impl PayloadView {
 
     pub(crate) async fn acquire(client: &Client, id: PayloadId, options: ReadOptions) -> Result<Self> {
         let rpc = client.rpc();
-        let by_session = async {
-            Ok(match client.own_sessions().open_and_take(id, &options).await {
-                Taken::View(fast) => Some(fast),
-                Taken::Unmapped(unmapped) => client.own_sessions().open(vec![unmapped]).await.pop().flatten(),
-                Taken::Ask => None,
-            })
-        };
-        if let Some(fast) = rpc.in_own_time(by_session).await? {
-            return Ok(Self::of_session(fast));
+        if let Some(view) = Self::by_session(client, id, &options).await? {
+            return Ok(view);
         }
         let request = rpc.request(options.request(id));
         let answer = rpc.outcome(rpc.data().acquire_read_lease(request)).await?;
-        Self::open(client, answer, options)
+        match Self::open(client, answer, options) {
+            Err(error) if error.is_out_of_sight() && rpc.in_own_time(client.own_sessions().is_back()).await? => {
+                Self::by_session(client, id, &options).await?.ok_or(error)
+            }
+            opened => opened,
+        }
+    }
+
+    async fn by_session(client: &Client, id: PayloadId, options: &ReadOptions) -> Result<Option<Self>> {
+        let sessions = client.own_sessions();
+        let by_session = async {
+            Ok(match sessions.open_and_take(id, options).await {
+                Taken::View(fast) => Some(fast),
+                Taken::Unmapped(unmapped) => sessions.open(vec![unmapped]).await.pop().flatten(),
+                Taken::Ask => None,
+            })
+        };
+        Ok(client.rpc().in_own_time(by_session).await?.map(Self::of_session))
     }
 
     /// Maps what was leased; what can't be mapped is given back.

@@ -124,17 +124,35 @@ pub struct PayloadMut {
 impl PayloadMut {
     pub(crate) async fn allocate(client: Client, options: CreateOptions, len: u64) -> Result<Self> {
         let request = options.request(len);
-        if request.preferred_tier == core::Tier::Ram as i32 {
-            let by_session = async { client.own_sessions().allocate(request.clone()).await.transpose() };
-            if let Some(made) = client.rpc().in_own_time(by_session).await? {
-                return Self::of_session(client, made);
-            }
+        if let Some(payload) = Self::by_session(&client, &request).await? {
+            return Ok(payload);
         }
-        let request = client.rpc().request(request);
-        let answer = client.rpc().outcome(client.rpc().catalog().allocate_payload(request)).await?;
-        let mut payload = Self::empty(client, answer.payload_descriptor, None)?;
-        payload.map = Some(Room::Own(place::writable(&payload.descriptor)?));
-        Ok(payload)
+        let called = client.rpc().request(request.clone());
+        let answer = client.rpc().outcome(client.rpc().catalog().allocate_payload(called)).await?;
+        let mut payload = Self::empty(client.clone(), answer.payload_descriptor, None)?;
+        match place::writable(&payload.descriptor) {
+            Ok(map) => {
+                payload.map = Some(Room::Own(map));
+                Ok(payload)
+            }
+            Err(error) if error.is_out_of_sight() => {
+                // Given up by its drop.
+                drop(payload);
+                let back = client.rpc().in_own_time(client.own_sessions().is_back()).await?;
+                let again = if back { Self::by_session(&client, &request).await? } else { None };
+                again.ok_or(error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn by_session(client: &Client, request: &v1::AllocatePayloadRequest) -> Result<Option<Self>> {
+        if request.preferred_tier != core::Tier::Ram as i32 {
+            return Ok(None);
+        }
+        let by_session = async { client.own_sessions().allocate(request.clone()).await.transpose() };
+        let made = client.rpc().in_own_time(by_session).await?;
+        made.map(|made| Self::of_session(client.clone(), made)).transpose()
     }
 
     fn of_session(client: Client, made: Made) -> Result<Self> {

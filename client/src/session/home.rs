@@ -189,6 +189,15 @@ impl Home {
         let _ = status.wait_for(|status| !matches!(status, Status::Starting)).await;
     }
 
+    /// Waits until there is a connection, or no session to have one; which of the two.
+    pub(super) async fn is_connected(&self) -> bool {
+        let mut status = self.shared.status.subscribe();
+        let is_there = || self.wire().is_some_and(|wire| !wire.is_over());
+        // The sender is ours, so that it does not go meanwhile.
+        let _ = status.wait_for(|status| !matches!(status, Status::Up | Status::Starting) || is_there()).await;
+        is_there()
+    }
+
     pub(super) async fn path(&self) -> DataPath {
         self.open().await;
         match &*self.shared.status.borrow() {

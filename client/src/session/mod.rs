@@ -28,6 +28,7 @@ mod wire;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use payload_manager_shm::ProcessMark;
 
@@ -35,6 +36,10 @@ use self::home::Home;
 pub use self::path::DataPath;
 pub(crate) use self::take::{Fast, Taken};
 pub(crate) use self::verbs::{Made, Memory};
+use crate::error::Result;
+
+/// How long a session takes to come back to a daemon that lives: more than the longest pause between two attempts.
+const COMING_BACK: Duration = Duration::from_secs(5);
 
 /// The sessions of a client: one a process, started when first needed.
 #[derive(Debug)]
@@ -56,6 +61,15 @@ impl OwnSessions {
             home = home.child()?;
         }
         Some(home)
+    }
+
+    /// Waits for the connection that a restart of the daemon has cost, if it had one and somebody is about to come back:
+    /// for callers who have just heard from the new daemon and can't use what it answered.
+    pub(crate) async fn is_back(&self) -> Result<bool> {
+        match self.home() {
+            Some(home) => Ok(tokio::time::timeout(COMING_BACK, home.is_connected()).await.unwrap_or(false)),
+            None => Ok(false),
+        }
     }
 
     /// Which way payloads are reached; starts the session if nothing did yet.

@@ -170,6 +170,8 @@ impl Thread {
         self.shared.clear_segments();
         let wire = Arc::new(Wire::new(welcomed.socket));
         self.shared.connect(Some(&wire));
+        // Whoever waits for that is told.
+        self.shared.up();
         wire
     }
 

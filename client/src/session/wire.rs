@@ -71,8 +71,19 @@ impl Wire {
 
     fn send(&self, number: u64, verb: Verb) -> bool {
         let bytes = Request { number, verb: Some(verb) }.encode_to_vec();
-        let sent = self.socket.send(&bytes, &[], Wait::No);
-        sent.inspect_err(|error| debug!(%error, "a request of the session was not sent")).is_ok()
+        let sent = self.socket.send(&bytes, &[], Wait::No).inspect_err(|error| {
+            debug!(%error, "a request of the session was not sent");
+            if matches!(error, FrameError::HungUp) {
+                // The thread is about to find that out, too.
+                self.hang_up();
+            }
+        });
+        sent.is_ok()
+    }
+
+    /// Whether the daemon is known to have hung up.
+    pub(super) fn is_over(&self) -> bool {
+        self.waiting.lock().over
     }
 
     /// Hands out all answers that are there.

@@ -8,6 +8,7 @@
 )]
 
 mod client;
+mod container;
 mod ends;
 mod hostile;
 mod leases;
@@ -17,3 +18,4 @@ mod quota;
 mod restarts;
 mod segments;
 mod strict;
+mod threads;
