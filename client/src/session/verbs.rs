@@ -186,11 +186,12 @@ impl OwnSessions {
         }
     }
 
-    /// Gives up what this session allocated. That it is gone already is as good.
+    /// Gives up what this session allocated. What the daemon does not know as that may have been allocated of the one
+    /// before it, and the call decides.
     pub(crate) async fn abort(&self, id: PayloadId) -> Option<Result<()>> {
         let answer = self.call(Verb::Abort(Abort { ids: vec![id.into()] })).await?;
         match done(answer)?.error {
-            Some(status) if status.code == Code::NotFound as i32 => Some(Ok(())),
+            Some(status) if status.code == Code::NotFound as i32 => None,
             Some(status) => refused(&status),
             None => Some(Ok(())),
         }

@@ -161,6 +161,16 @@ impl Backlog {
         Some(block)
     }
 
+    /// The block that was handed out to be freed has no record any more. Which it had.
+    pub(crate) fn forget_record(&mut self, block: &mut Retired) -> Option<RecordIndex> {
+        let (ours, stage) = self.blocks.get_mut(&key(block))?;
+        if ours != block || *stage != Stage::Freeing {
+            return None;
+        }
+        block.record = None;
+        ours.record.take()
+    }
+
     /// The block is gone. Whether it was this one that was handed out: nothing is given back twice.
     pub(crate) fn freed(&mut self, block: &Retired) -> bool {
         if self.blocks.get(&key(block)) != Some(&(*block, Stage::Freeing)) {

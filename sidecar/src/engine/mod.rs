@@ -285,13 +285,17 @@ impl Engine {
     /// Whether the bytes are gone.
     fn free_block(&self, block: &Retired) -> bool {
         crate::failpoint::hit("before-free");
+        let mut block = *block;
+        if block.place.unit != 0 {
+            self.ledger().forget_record(&mut block);
+        }
         let freed = self.tier(block.tier).and_then(|store| Ok(store.free(block.id, block.place)?));
         if let Err(error) = freed {
             // The budget stays taken, for the bytes are there; the next start tries again.
             tracing::error!(payload = %block.id, tier = %block.tier, %error, "a block could not be freed; restart the daemon once the cause is gone");
             return false;
         }
-        self.ledger().freed(block);
+        self.ledger().freed(&block);
         self.0.changed.notify_waiters();
         true
     }

@@ -72,6 +72,15 @@ impl<B: Board> Ledger<B> {
         gone.filter_map(|(name, _)| self.backlog.let_go(name)).collect()
     }
 
+    /// A block that was handed out to be freed is about to be, and its place to be given to another payload at once: its
+    /// record goes first. A start that found two records of one place would free the bytes of the payload that is there
+    /// now (promise: never-the-only-copy).
+    pub fn forget_record(&mut self, block: &mut Retired) {
+        if let Some(record) = self.backlog.forget_record(block) {
+            self.board.free_record(record);
+        }
+    }
+
     /// A block that was handed out to be freed is gone: its bytes can be given out again (promise: no-leak).
     pub fn freed(&mut self, block: &Retired) {
         if !self.backlog.freed(block) {

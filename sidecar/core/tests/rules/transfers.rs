@@ -334,3 +334,26 @@ fn what_is_freed_is_given_back_once() {
     w.check();
     assert_eq!(w.used(Tier::Ram), 80, "a block of that tier that a lease keeps is another block");
 }
+
+#[test]
+fn never_the_only_copy_what_lies_where_others_come_next_has_no_record_once_it_is_freed() {
+    let mut w = World::new([0, 100, 100, 0]);
+    w.create(1, 40, Tier::Ram);
+    w.spill(1, Tier::Disk).unwrap();
+    while !matches!(w.jobs[0], Job::Free(..)) {
+        w.work(0, true);
+    }
+    let Job::Free(block, again) = w.jobs.remove(0) else { panic!("a block") };
+    let mut handed_out = block;
+    w.ledger.forget_record(&mut handed_out);
+    assert!(w.pages().records.is_empty(), "a start would free the bytes of whoever is there by then");
+    assert_eq!((handed_out.record, w.used(Tier::Ram)), (None, 40), "the bytes are still there");
+    w.ledger.forget_record(&mut handed_out);
+    w.jobs.push(Job::Free(handed_out, again));
+    w.settle();
+    assert_eq!(w.used(Tier::Ram), 0);
+    w.ledger.freed(&block);
+    w.delete(1, false).unwrap();
+    w.settle();
+    w.check_nothing_left();
+}

@@ -308,3 +308,16 @@ fn blocks_never_overlap_and_memory_is_accounted_for_whatever_happens() {
         assert_eq!((bed.segments.warm(), bed.rig.leftovers()), (0, Vec::new()));
     }
 }
+
+#[test]
+fn what_was_idle_and_is_covered_by_a_block_now_is_left_alone() {
+    let bed = bed();
+    bed.segments.begin(3);
+    let place = bed.make(3, 8 * MIB);
+    let idle = bed.segments.change(place.unit, |space| {
+        let page = place.offset / 4096;
+        // Inside a block, from before it to inside it, and from inside it on.
+        [page + 1..page + 2, page..page + 3, page + 5..page + 6].map(|pages| space.idle_in(&pages))
+    });
+    assert!(idle.unwrap().iter().flatten().all(std::ops::Range::is_empty));
+}
