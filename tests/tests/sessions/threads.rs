@@ -30,10 +30,8 @@ fn work(client: &Client, shared: PayloadId, bytes: &[u8], kept: &PayloadView, se
     payload.copy_from_slice(&own);
     let Ok(made) = payload.commit() else { return };
     if let Ok(view) = client.read(made.id) {
-        if *view != *own {
-            let zeros = view.iter().filter(|byte| **byte == 0).count();
-            panic!("{zeros} zeros, valid {}: {:?}, made as {made:?}", view.is_valid(), view.descriptor());
-        }
+        let zeros = view.iter().filter(|byte| **byte == 0).count();
+        assert!(*view == *own, "{zeros} zeros, valid {}: {:?}", view.is_valid(), view.descriptor());
     }
     eventually("it can be deleted", || {
         client.delete(made.id).is_ok() || client.resolve(made.id).is_err_and(|e| !e.is_retryable())
