@@ -93,8 +93,8 @@ impl ReadOptions {
 /// In a forked child a view of its parent's can be read, is not valid, and its drop does nothing.
 ///
 /// What no lease can stop: a producer that keeps its own descriptor of a `shared` payload can write to it, or truncate
-/// it, which kills readers with SIGBUS. Use [`Protection::Strict`](crate::Protection::Strict) where producers are not
-/// trusted.
+/// it, which kills readers with SIGBUS. Use [`Protection::Strict`](crate::Protection::Strict) or
+/// [`Protection::Sealed`](crate::Protection::Sealed) where producers are not trusted.
 ///
 /// ```
 /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));

@@ -46,6 +46,14 @@ pub struct CreateOptions {
     /// What eviction may do otherwise.
     pub policy: EvictionPolicy,
     /// Who could still write the bytes after commit.
+    ///
+    /// * [`Protection::Shared`] costs nothing. The producer wrote in place and could still write, or truncate.
+    /// * [`Protection::Strict`]: the commit copies the bytes to where no client ever could write, which takes a moment, and
+    ///   for that long twice the room. A process of the daemon's own user can still give itself the right to write.
+    /// * [`Protection::Sealed`]: the kernel lets nobody write, in RAM alone and over a session alone, for its producer and
+    ///   its readers. It costs a page fault for every page and a descriptor of the daemon's for every payload, and its
+    ///   bytes in RAM die with the daemon ([`Descriptor::dies_with_daemon`]): spill it if they must not. The commit fails
+    ///   with [`Reason::StillMapped`] while a forked child still has the memory.
     pub protection: Protection,
     /// What it belongs to; up to 1 KiB.
     pub dataset: String,

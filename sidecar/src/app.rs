@@ -105,6 +105,7 @@ impl App {
         let store = instance::claim(&config.data_dir.path, &root, config.fresh)?;
         let segments = Segments::of(&ram, &instance::base_name(&config.shm_prefix, store.instance()));
         let ram = ram.with_segments(segments.clone());
+        let memfds = ram.memfds().clone();
         let (recovered, clock) = revive(&config, &store, &ram, &disk)?;
         let catalog = Arc::new(Catalog::start(Box::new(store), crate::engine::gate::IN_FLIGHT * 2)?);
         write_down(&catalog, recovered.changes)?;
@@ -113,6 +114,7 @@ impl App {
             ledger: recovered.ledger,
             tiers: [None, Some(Arc::new(ram) as Arc<dyn TierStore>), Some(Arc::new(disk) as _), None],
             segments,
+            memfds,
             gate: Gate::new(Arc::clone(&catalog)),
             clock,
             archive: ArchiveWriter,

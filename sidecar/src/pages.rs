@@ -128,7 +128,7 @@ pub fn drop_all(prefix: &str, instance: InstanceId, ram: &RamTier) -> Result<u64
     if let Ok(records) = Records::open(&format!("{base}-records"), &Identity::of(instance)?) {
         for (_, stored) in records.iter() {
             let Ok(stored) = stored else { continue };
-            // What is in a segment goes with it, below.
+            // What is in a segment goes with it, below, and what is sealed went with its daemon.
             if stored.record.place.unit != 0 {
                 dropped += 1;
                 continue;

@@ -48,6 +48,8 @@ mod lock;
 #[cfg(not(loom))]
 mod map;
 #[cfg(not(loom))]
+pub mod memfd;
+
 pub mod object;
 #[cfg(not(loom))]
 mod page;

@@ -122,6 +122,8 @@ reasons! {
     ImportMismatch = "IMPORT_MISMATCH",
     /// The client's object or file does not have the size it asked for.
     SizeMismatch = "SIZE_MISMATCH",
+    /// The producer of a SEALED payload still has its memory mapped: unmap it first.
+    StillMapped = "STILL_MAPPED" retry,
     /// SEALED over plain gRPC.
     SealedNeedsSession = "SEALED_NEEDS_SESSION",
     /// A protection that the daemon does not offer for that tier.
@@ -146,6 +148,8 @@ reasons! {
     TierFull = "TIER_FULL" retry,
     /// As many payloads as the daemon is made for.
     PayloadLimit = "PAYLOAD_LIMIT" retry,
+    /// As many SEALED payloads as the daemon has descriptors for.
+    SealedLimit = "SEALED_LIMIT" retry,
     /// As many leases as the daemon is made for.
     LeaseLimit = "LEASE_LIMIT" retry,
     /// The answer would not fit a message; the message says how to ask for less.

@@ -42,7 +42,8 @@ pub struct BlockName {
 
 /// Where in its tier a block lies.
 ///
-/// `unit` 0 is an object or file of its own, found by the payload's id; any other is a segment or slab.
+/// `unit` 0 is an object or file of its own, found by the payload's id; the highest is memory without a name, found in the
+/// same way; any other is a segment or slab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Place {
     /// Segment or slab; 0: an object or file of the payload's own.
@@ -54,6 +55,16 @@ pub struct Place {
 impl Place {
     /// An object or file of the payload's own.
     pub const OWN: Self = Self { unit: 0, offset: 0 };
+
+    /// Memory of the payload's own that has no name and dies with the daemon: what SEALED payloads have. No segment is
+    /// ever numbered so.
+    pub const SEALED: Self = Self { unit: u32::MAX, offset: 0 };
+
+    /// Whether it is a part of something that holds other payloads too.
+    #[must_use]
+    pub const fn is_part(self) -> bool {
+        self.unit != Self::OWN.unit && self.unit != Self::SEALED.unit
+    }
 }
 
 /// XXH3-128 of a payload's bytes (seed 0), in canonical big-endian form.

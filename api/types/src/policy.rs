@@ -11,7 +11,7 @@ pub enum Protection {
     Shared = 1,
     /// Commit copies into memory that no client ever had for writing.
     Strict = 2,
-    /// A memfd sealed against writing by anyone; session clients only.
+    /// A memfd sealed against writing by anyone; session clients only, and it dies with the daemon.
     Sealed = 3,
 }
 

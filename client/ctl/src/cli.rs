@@ -277,6 +277,8 @@ pub(crate) enum ProtectionName {
     Shared,
     /// Nobody under another user: the daemon keeps a copy of its own
     Strict,
+    /// Nobody at all; such a payload in memory dies with the daemon
+    Sealed,
 }
 
 impl From<TierName> for Tier {
@@ -317,6 +319,7 @@ impl From<ProtectionName> for Protection {
         match name {
             ProtectionName::Shared => Self::Shared,
             ProtectionName::Strict => Self::Strict,
+            ProtectionName::Sealed => Self::Sealed,
         }
     }
 }

@@ -100,7 +100,7 @@ impl Unmapped {
     #[inline]
     pub(super) fn segment(&self) -> Option<u32> {
         let face = self.lease.face();
-        (face.tier == Tier::Ram && face.place.unit != 0).then_some(face.place.unit)
+        (face.tier == Tier::Ram && face.place.is_part()).then_some(face.place.unit)
     }
 
     /// A view, if the segment is at hand.
@@ -137,7 +137,9 @@ fn as_shown(face: &Face, told: Descriptor) -> Descriptor {
     };
     let copies = Tier::ALL.iter().zip(face.generations).filter(|(_, generation)| *generation != 0);
     let copies = copies.fold(TierSet::EMPTY, |copies, (tier, _)| copies.with(*tier));
-    Descriptor { version: face.version, state, expires: face.expires, copies, ..told }
+    let durable = copies.iter().any(Tier::is_durable);
+    let dies_with_daemon = told.dies_with_daemon && !durable;
+    Descriptor { version: face.version, state, expires: face.expires, copies, dies_with_daemon, ..told }
 }
 
 impl Fast {

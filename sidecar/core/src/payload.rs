@@ -115,6 +115,15 @@ pub struct Descriptor {
     pub copies: TierSet,
 }
 
+impl Descriptor {
+    /// Whether no copy of it outlives the daemon.
+    #[must_use]
+    pub fn dies_with_daemon(&self) -> bool {
+        let is_sealed = self.placement.is_some_and(|(tier, place)| tier == Tier::Ram && place == Place::SEALED);
+        is_sealed && self.copies.without(Tier::Ram) == TierSet::EMPTY
+    }
+}
+
 impl Payload {
     /// A payload with no copies yet.
     pub(crate) fn new(facts: Facts) -> Self {

@@ -53,6 +53,22 @@ pub enum Refusal {
     /// Sealed memory is handed over as a file descriptor, which gRPC can't carry.
     #[error("protection SEALED passes a file descriptor and needs a session; use SHARED or STRICT over plain gRPC")]
     SealedNeedsSession,
+    /// The same, of one that is to be read.
+    #[error(
+        "payload {id}: SEALED memory is passed as a file descriptor, which this call can't carry; read it over a session, or spill it first"
+    )]
+    SealedReader {
+        /// Which.
+        id: PayloadId,
+    },
+    /// Each takes a descriptor of the daemon's.
+    #[error(
+        "this daemon already keeps as many SEALED payloads as it has descriptors for ({limit}); delete or spill some, use STRICT, or raise the daemon's limit of open files"
+    )]
+    SealedLimit {
+        /// How many.
+        limit: u64,
+    },
     /// A protection this daemon does not offer for that tier.
     #[error("protection {what} is not offered for tier {tier} by this daemon; use SHARED")]
     ProtectionNotOffered {

@@ -32,6 +32,7 @@ mod read;
 mod reaper;
 pub mod recovery;
 mod room;
+mod sealed;
 mod segments;
 pub mod sessions;
 mod streams;
@@ -52,7 +53,7 @@ use payload_manager_catalog::{Reader, StoreError};
 use payload_manager_core::Ledger;
 use payload_manager_core::backlog::Retired;
 use payload_manager_core::ledger::{Now, Stats};
-use payload_manager_tiers::{Location, Segments, TierStore};
+use payload_manager_tiers::{Location, Memfds, Segments, TierStore};
 use payload_manager_types::{PayloadId, Place, Tier};
 use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -78,6 +79,8 @@ pub struct Parts {
     pub tiers: [Option<Arc<dyn TierStore>>; 4],
     /// Those of the RAM tier.
     pub segments: Segments,
+    /// Those of SEALED payloads, of the same tier.
+    pub memfds: Memfds,
     /// The way to the catalog.
     pub gate: Gate,
     /// What time it is.
@@ -108,6 +111,7 @@ struct Inner {
     ledger: Mutex<Ledger<SharedPages>>,
     tiers: [Option<Arc<dyn TierStore>>; 4],
     segments: Segments,
+    memfds: Memfds,
     gate: Gate,
     clock: Arc<dyn Clock>,
     archive: ArchiveWriter,
@@ -149,6 +153,7 @@ impl Engine {
             ledger: Mutex::new(parts.ledger),
             tiers: parts.tiers,
             segments: parts.segments,
+            memfds: parts.memfds,
             gate: parts.gate,
             clock: parts.clock,
             archive: parts.archive,

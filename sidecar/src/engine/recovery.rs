@@ -199,7 +199,7 @@ impl Recovery {
 
     /// A block on its way out. In a segment it is counted until it is gone.
     fn goes(&mut self, at: RecordIndex, record: &Record) {
-        if let Some(segments) = self.ram.segments().filter(|_| record.place.unit != 0) {
+        if let Some(segments) = self.ram.segments().filter(|_| record.place.is_part()) {
             segments.adopt(record.place, record.length);
         }
         self.retired.push(out(at, record));
@@ -250,7 +250,12 @@ impl Recovery {
 
     /// A RAM copy whose object is there; of one that is not, the record goes.
     fn usable_ram(&mut self, at: RecordIndex, record: &Record, facts: &Facts) -> Option<RamBlock> {
-        let usable = match self.ram.segments().filter(|_| record.place.unit != 0) {
+        if record.place == Place::SEALED {
+            tracing::warn!(payload = %record.id, "its sealed memory went with the daemon that kept it");
+            self.ledger.board_mut().free_record(at);
+            return None;
+        }
+        let usable = match self.ram.segments().filter(|_| record.place.is_part()) {
             Some(segments) => segments.adopt(record.place, record.length),
             None => match object::length(&self.ram.name(record.id)) {
                 Ok(length) => length == record.length || facts.phase == Phase::Allocated,

@@ -76,6 +76,9 @@ impl Engine {
             let ram = limits.capacity.get(Tier::Ram.index()).copied().flatten();
             *size <= limits.max_payload.min(ram.unwrap_or(0))
         };
+        if new.protection == Protection::Sealed {
+            return Ok(Place::SEALED);
+        }
         // What can't be is the ledger's to refuse, and no address space is taken for it.
         let Some((session, size)) = in_segment(new).filter(|(_, size)| could_be(size)) else { return Ok(Place::OWN) };
         let segments = self.segments().clone();
@@ -84,7 +87,7 @@ impl Engine {
 
     /// Nothing came of it.
     pub(super) fn leave_place(&self, place: Place) {
-        if place.unit != 0
+        if place.is_part()
             && let Err(error) = self.segments().free(place)
         {
             tracing::error!(%error, "memory of a segment could not be given back");
@@ -97,7 +100,10 @@ impl Engine {
             return Ok(self.tier(tier)?.allocate(id, size)?);
         }
         let make = || -> Result<Place, Error> {
-            if place.unit != 0 {
+            if place == Place::SEALED {
+                return self.make_sealed(id, size);
+            }
+            if place.is_part() {
                 self.segments().back(place, size)?;
                 return Ok(place);
             }
@@ -108,7 +114,7 @@ impl Engine {
             Err(error) if self.cools(&error)? => make(),
             made => made,
         }?;
-        if place.unit != 0 {
+        if place.is_part() {
             // Where a gap was only partly warm, more is now.
             self.cool()?;
             self.warm_up(place, size);

@@ -159,7 +159,10 @@ impl Engine {
         }
         let store = self.tier(tier)?;
         let engine = self.clone();
-        quickly(tier, facts.size, move || engine.seal_now(&*store, place, &facts)).await
+        // The kernel may wait for whoever has pinned its pages.
+        let waits = facts.protection == Protection::Sealed;
+        let bytes = if waits { u64::MAX } else { facts.size };
+        quickly(tier, bytes, move || engine.seal_now(&*store, place, &facts)).await
     }
 
     pub(super) fn seal_now(&self, store: &dyn TierStore, place: Place, facts: &Facts) -> Result<Sealed, Error> {
@@ -332,6 +335,7 @@ async fn quickly<T: Send + 'static>(
 /// What this daemon offers; the rest of the ways to ask are the ledger's to judge.
 pub(super) fn offered(new: &NewPayload) -> Result<(), Refusal> {
     match (new.protection, new.tier) {
+        (Protection::Sealed, Tier::Ram) if new.session.is_some() => Ok(()),
         (Protection::Sealed, _) => Err(Refusal::SealedNeedsSession),
         (Protection::Strict, tier @ (Tier::Gpu | Tier::Object)) => {
             Err(Refusal::ProtectionNotOffered { what: "STRICT", tier })

@@ -171,6 +171,8 @@ fn refused(refusal: &Refusal) -> (Code, Reason, Facts) {
             (wrong_state, Reason::ImportMismatch, facts)
         }
         Refusal::SealedNeedsSession => (wrong_state, Reason::SealedNeedsSession, Vec::new()),
+        Refusal::SealedReader { id } => (wrong_state, Reason::SealedNeedsSession, about(id)),
+        Refusal::SealedLimit { limit } => limited(Reason::SealedLimit, *limit),
         Refusal::ProtectionNotOffered { tier, .. } => {
             (wrong_state, Reason::ProtectionNotOffered, vec![("tier", tier.to_string())])
         }
@@ -224,6 +226,7 @@ fn between(
 
 fn tier(error: &TierError) -> (Code, Reason, Facts) {
     match error {
+        TierError::StillMapped { id } => (Code::FailedPrecondition, Reason::StillMapped, about(id)),
         TierError::Full { tier, asked, free, .. } => {
             let facts =
                 vec![("tier", tier.to_string()), ("asked_bytes", asked.to_string()), ("free_bytes", free.to_string())];

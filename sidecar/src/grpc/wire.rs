@@ -32,7 +32,7 @@ pub(crate) fn descriptor(engine: &Engine, descriptor: &Descriptor) -> PayloadDes
         checksum: facts.checksum,
         copies: descriptor.copies,
         protection: facts.protection,
-        dies_with_daemon: false,
+        dies_with_daemon: descriptor.dies_with_daemon(),
     }
     .into()
 }
@@ -49,6 +49,7 @@ fn location(engine: &Engine, id: PayloadId, tier: Tier, place: Place, length: u6
             let segment = object_bytes.unwrap_or(length);
             WireLocation::Ram { name, unit: place.unit, offset, segment, length }
         }
+        Location::Passed => WireLocation::Ram { name: String::new(), unit: 0, offset: 0, segment: length, length },
         Location::File { path, offset } => {
             WireLocation::File { path: path.to_string_lossy().into_owned(), offset, length }
         }

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use nix::fcntl::OFlag;
 use payload_manager_core::payload::Descriptor;
+use payload_manager_shm::memfd::Access;
 use payload_manager_shm::object;
 use payload_manager_tiers::ram::segments::Mapped;
 use payload_manager_tiers::{Location, TierError};
@@ -15,10 +16,11 @@ use crate::engine::sessions::Leased;
 use crate::engine::{Engine, Error};
 
 /// A block for reading.
-pub(super) fn for_reading(leased: &Leased) -> Result<File, Error> {
+pub(super) fn for_reading(engine: &Engine, leased: &Leased) -> Result<File, Error> {
     let id = leased.descriptor.facts.id;
     let (tier, file) = match &leased.location {
         Location::SharedMemory { name, .. } => (Tier::Ram, object::open_read_only(name)),
+        Location::Passed => (Tier::Ram, engine.sealed_memory(id, Access::Read)),
         Location::File { path, .. } => {
             let flags = (OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC).bits();
             (Tier::Disk, OpenOptions::new().read(true).custom_flags(flags).open(path))
@@ -30,14 +32,18 @@ pub(super) fn for_reading(leased: &Leased) -> Result<File, Error> {
 /// An allocation in RAM, for its producer; none where it is in a segment, which is mapped once.
 pub(super) fn for_writing(engine: &Engine, made: &Descriptor) -> Result<Option<File>, Error> {
     let id = made.facts.id;
-    if made.placement.is_some_and(|(_, place)| place.unit != 0) {
+    if made.placement.is_some_and(|(_, place)| place.is_part()) {
         return Ok(None);
     }
     let location = made.placement.and_then(|(tier, place)| engine.location(id, tier, place));
-    let Some(Location::SharedMemory { name, .. }) = location else {
-        return Err(Error::Bug(format!("payload {id}: allocated in RAM, and not there")));
+    let file = match location {
+        Some(Location::SharedMemory { name, .. }) => object::open(&name),
+        Some(Location::Passed) => engine.sealed_memory(id, Access::Write),
+        Some(Location::File { .. }) | None => {
+            return Err(Error::Bug(format!("payload {id}: allocated in RAM, and not there")));
+        }
     };
-    object::open(&name).map(Some).map_err(|error| failed(id, Tier::Ram, error))
+    file.map(Some).map_err(|error| failed(id, Tier::Ram, error))
 }
 
 /// A segment: for writing if the session is its producer, else for reading.

@@ -162,7 +162,7 @@ impl Server {
         });
         let leased: Vec<Result<Leased, Status>> = leased.collect();
         let engine = self.engine.clone();
-        if leased.iter().flatten().all(|leased| matches!(leased.location, Location::SharedMemory { .. })) {
+        if leased.iter().flatten().all(|leased| !matches!(leased.location, Location::File { .. })) {
             return self.answer(at, opened(&engine, number, leased));
         }
         // A file system may take its time.
@@ -231,8 +231,11 @@ fn opened(engine: &Engine, number: u64, leased: Vec<Result<Leased, Status>>) -> 
     let mut files: Vec<File> = Vec::new();
     let results = leased.into_iter().map(|leased| {
         let leased = leased?;
-        files.push(descriptors::for_reading(&leased).map_err(status::failed)?);
-        let (Location::SharedMemory { offset, .. } | Location::File { offset, .. }) = leased.location;
+        files.push(descriptors::for_reading(engine, &leased).map_err(status::failed)?);
+        let offset = match leased.location {
+            Location::SharedMemory { offset, .. } | Location::File { offset, .. } => offset,
+            Location::Passed => 0,
+        };
         let place = WirePlace {
             generation: leased.block.generation.into(),
             offset_bytes: offset,

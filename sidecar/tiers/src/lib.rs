@@ -28,5 +28,5 @@ pub use disk::{DiskOptions, DiskTier, Found};
 pub use faulty::Faulty;
 pub use gauge::{CgroupGauge, MemoryGauge, Room, Unlimited};
 pub use heap::HeapTier;
-pub use ram::{RamTier, Segments};
+pub use ram::{Memfds, RamTier, Segments};
 pub use store::{Archive, Location, Sealed, Sink, Source, TierError, TierStore};

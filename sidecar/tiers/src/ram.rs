@@ -1,11 +1,12 @@
 //! RAM: a POSIX shared-memory object of its own for each payload, named `/<prefix>-<uuid>`; or a part of one of a
-//! session's [`segments`], where its place says so.
+//! session's [`segments`], or [`sealed`] memory without a name, where its place says so.
 //!
 //! Clients map the objects; the daemon never does, it reads and writes them by offset, so that a producer who truncates
 //! its object under the daemon's feet makes a short read, not a SIGBUS. An object is exactly as long as its payload,
 //! writable (0600) while it is allocated and read-only (0400) once sealed. Not here: directory, records.
 
 mod object;
+pub mod sealed;
 pub mod segments;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -17,6 +18,7 @@ use payload_manager_shm::object::FOLDER;
 use payload_manager_types::{Checksum, PayloadId, Place, Tier};
 
 use self::object::Unfinished;
+pub use self::sealed::Memfds;
 pub use self::segments::Segments;
 use crate::file::CopyFile;
 use crate::reserve::{Request, Turn};
@@ -29,13 +31,16 @@ pub struct RamTier {
     gauge: Arc<dyn MemoryGauge>,
     turn: Arc<Turn>,
     segments: Option<Segments>,
+    memfds: Memfds,
 }
 
 impl RamTier {
     /// Objects are named after `prefix` (no slash), and grow only into what `gauge` says is free.
     #[must_use]
     pub fn new(prefix: impl Into<String>, gauge: Arc<dyn MemoryGauge>) -> Self {
-        Self { prefix: prefix.into(), gauge, turn: Arc::default(), segments: None }
+        let turn = Arc::default();
+        let memfds = Memfds::new(Arc::clone(&gauge), Arc::clone(&turn), sealed::most());
+        Self { prefix: prefix.into(), gauge, turn, segments: None, memfds }
     }
 
     /// With these segments, which share its view of the memory there is: see [`Segments::of`].
@@ -50,10 +55,16 @@ impl RamTier {
         self.segments.as_ref()
     }
 
+    /// What SEALED payloads lie in.
+    #[must_use]
+    pub fn memfds(&self) -> &Memfds {
+        &self.memfds
+    }
+
     /// The segments that a place is in; `None` if it is in none.
     fn segments_of(&self, id: PayloadId, place: Place) -> Result<Option<&Segments>, TierError> {
         let none = || TierError::Missing { id, tier: Tier::Ram, what: format!("there is no segment {}", place.unit) };
-        if place.unit == 0 { Ok(None) } else { self.segments.as_ref().map(Some).ok_or_else(none) }
+        if !place.is_part() { Ok(None) } else { self.segments.as_ref().map(Some).ok_or_else(none) }
     }
 
     /// The name of the object of `id`, with one leading slash.
@@ -97,6 +108,7 @@ impl TierStore for RamTier {
 
     fn location(&self, id: PayloadId, place: Place) -> Location {
         match self.segments_of(id, place) {
+            _ if place == Place::SEALED => Location::Passed,
             Ok(Some(segments)) => segments.location(place),
             Ok(None) | Err(_) => Location::SharedMemory { name: self.name(id), offset: 0, object_bytes: None },
         }
@@ -113,6 +125,9 @@ impl TierStore for RamTier {
         if let Some(segments) = self.segments_of(id, place)? {
             return segments.check(id, place).map(|()| Sealed::default());
         }
+        if place == Place::SEALED {
+            return self.memfds.seal(id, size).map(|()| Sealed::default());
+        }
         let object = object::open_writable(id, self.name(id))?;
         object.check_size(id, size)?;
         // Truncated and extended again, or punched: a reader's first touch would have to find the memory then.
@@ -127,6 +142,9 @@ impl TierStore for RamTier {
     fn source(&self, id: PayloadId, place: Place, size: u64) -> Result<Box<dyn Source>, TierError> {
         if let Some(segments) = self.segments_of(id, place)? {
             return segments.source(id, place, size);
+        }
+        if place == Place::SEALED {
+            return self.memfds.source(id, size);
         }
         let object = object::open(id, self.name(id))?;
         object.check_size(id, size)?;
@@ -148,6 +166,10 @@ impl TierStore for RamTier {
     fn free(&self, id: PayloadId, place: Place) -> Result<(), TierError> {
         match self.segments_of(id, place)? {
             Some(segments) => segments.free(place),
+            None if place == Place::SEALED => {
+                self.memfds.free(id);
+                Ok(())
+            }
             None => object::unlink(&self.name(id)),
         }
     }

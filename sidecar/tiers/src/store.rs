@@ -41,6 +41,14 @@ pub enum TierError {
         /// The length it has.
         found: u64,
     },
+    /// Memory can't be sealed while somebody has it mapped for writing.
+    #[error(
+        "payload {id}: can't be sealed while its memory is mapped for writing, or a device writes to it; unmap it first, in every process that has it, then commit again"
+    )]
+    StillMapped {
+        /// Whose.
+        id: PayloadId,
+    },
     /// Whoever watched the copy wanted no more of it.
     #[error("payload {id}: the copy from {from} was cancelled")]
     Cancelled {
@@ -80,6 +88,8 @@ pub enum Location {
         /// How long the object is, in bytes; `None`: as long as the payload.
         object_bytes: Option<u64>,
     },
+    /// Memory without a name: it is passed as a descriptor.
+    Passed,
     /// A file.
     File {
         /// Its absolute path.
@@ -109,7 +119,7 @@ pub trait TierStore: Send + Sync {
     ///
     /// # Errors
     /// [`TierError::Missing`], [`TierError::WrongSize`] if the producer removed or resized it; [`TierError::Full`] if
-    /// it punched holes that can't be filled again; [`TierError::Io`]. The producer may still write then, and try again.
+    /// it punched holes that can't be filled again; [`TierError::StillMapped`]; [`TierError::Io`]. The producer may still write then, and try again.
     fn seal(&self, id: PayloadId, place: Place, size: u64, archive: &Archive<'_>) -> Result<Sealed, TierError>;
 
     /// Opens a copy for reading.

@@ -16,6 +16,7 @@ mod others;
 mod producers;
 mod quota;
 mod restarts;
+mod sealed;
 mod segments;
 mod strict;
 mod threads;

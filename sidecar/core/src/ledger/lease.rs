@@ -1,6 +1,6 @@
 //! Leases: a claim on the fastest copy, so that it stays where it is.
 
-use payload_manager_types::{EntryIndex, LeaseDeadline, LeaseId, PayloadId, Tier, UnixMillis};
+use payload_manager_types::{EntryIndex, LeaseDeadline, LeaseId, PayloadId, Place, Tier, UnixMillis};
 
 use super::{Ledger, Now};
 use crate::backlog::Retired;
@@ -61,15 +61,18 @@ impl<B: Board> Ledger<B> {
     ///
     /// # Errors
     /// [`Refusal::NotFound`], [`Refusal::NotCommitted`], [`Refusal::BytesLost`], [`Refusal::NotConfigured`],
-    /// [`Refusal::LeaseLimit`].
+    /// [`Refusal::LeaseLimit`], [`Refusal::SealedReader`].
     pub fn acquire(&mut self, request: AcquireRequest, now: Now) -> Result<Acquired, Refusal> {
         let id = request.id;
         let payload = self.committed(id, now)?;
         let (have, copy) = payload.fastest().ok_or(Refusal::BytesLost { id })?;
-        let is_part = copy.place.unit != 0;
+        let (is_part, is_sealed) = (copy.place.is_part(), copy.place == Place::SEALED);
         if let Some(to) = request.min_tier.filter(|min| !have.is_at_least(*min)) {
             self.budget(to)?;
             return Ok(Acquired::TooSlow { have, to });
+        }
+        if is_sealed {
+            return Err(Refusal::SealedReader { id });
         }
         if is_part && !request.takes_part {
             return Ok(Acquired::IsPart(have));

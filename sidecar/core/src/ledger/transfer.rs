@@ -141,7 +141,7 @@ impl<B: Board> Ledger<B> {
     /// [`Refusal::TierFull`] means that [`Ledger::plan_room`] may help; the others are final.
     pub fn set_apart(&mut self, id: PayloadId, tier: Tier, now: Now) -> Result<Begun, Refusal> {
         let payload = self.committed(id, now)?;
-        let Some(from_place) = payload.copy(tier).map(|copy| copy.place).filter(|place| place.unit != 0) else {
+        let Some(from_place) = payload.copy(tier).map(|copy| copy.place).filter(|place| place.is_part()) else {
             return Ok(Begun::There(payload.descriptor()));
         };
         // The object of its own that leases keep from before would be written over.

@@ -1,11 +1,11 @@
 //! What a lease keeps, for how long, and what it is worth.
 
 use payload_manager_core::Refusal;
-use payload_manager_core::ledger::{AcquireRequest, Acquired, Limits};
-use payload_manager_types::{LeaseDeadline, LeaseId, Tier, UnixMillis};
+use payload_manager_core::ledger::{AcquireRequest, Acquired, AllocateRequest, Limits};
+use payload_manager_types::{LeaseDeadline, LeaseId, Place, Protection, Tier, UnixMillis};
 
 use crate::board::Room;
-use crate::world::{Did, ROOM, World, id, limits};
+use crate::world::{Did, ROOM, World, id, limits, request};
 
 #[test]
 fn lease_pins_copy_until_released() {
@@ -116,6 +116,22 @@ fn a_lease_that_needs_a_faster_copy_says_which() {
     assert_eq!(ask(Some(Tier::Gpu)), Err(Refusal::NotConfigured { tier: Tier::Gpu }));
     for tier in [None, Some(Tier::Disk), Some(Tier::Object)] {
         assert!(matches!(ask(tier), Ok(Acquired::Granted(_))), "{tier:?}");
+    }
+}
+
+#[test]
+fn sealed_memory_is_not_leased_to_who_can_only_be_told_a_name_and_dies_with_the_daemon() {
+    let mut w = World::new([0, 100, 100, 0]);
+    w.create(2, 40, Tier::Ram);
+    assert!(!w.ledger.descriptor(id(2), w.now).unwrap().dies_with_daemon());
+    let sealed = AllocateRequest { place: Place::SEALED, protection: Protection::Sealed, ..request(1, 40, Tier::Ram) };
+    let allocation = w.ledger.allocate(sealed, w.now).unwrap();
+    assert!(w.ledger.allocated(allocation, Place::SEALED).dies_with_daemon());
+    w.ledger.begin_commit(id(1), w.now).unwrap();
+    assert!(w.ledger.finish_commit(id(1), None, w.now).unwrap().descriptor.dies_with_daemon());
+    for takes_part in [true, false] {
+        let asked = AcquireRequest { id: id(1), min_tier: None, duration_ms: 0, takes_part };
+        assert_eq!(w.ledger.acquire(asked, w.now), Err(Refusal::SealedReader { id: id(1) }));
     }
 }
 
