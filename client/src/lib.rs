@@ -57,6 +57,7 @@ mod streams;
 mod tiering;
 mod watch;
 mod write;
+mod write_many;
 
 pub use address::Address;
 pub use client::Client;

@@ -163,7 +163,16 @@ impl PayloadMut {
         made.map(|made| Self::of_session(client.clone(), made)).transpose()
     }
 
-    fn of_session(client: Client, made: Made) -> Result<Self> {
+    /// By a call alone.
+    pub(crate) async fn by_call(client: Client, request: v1::AllocatePayloadRequest) -> Result<Self> {
+        let request = client.rpc().request(request);
+        let answer = client.rpc().outcome(client.rpc().catalog().allocate_payload(request)).await?;
+        let mut payload = Self::empty(client, answer.payload_descriptor, None)?;
+        payload.map = Some(Room::Own(place::writable(&payload.descriptor)?));
+        Ok(payload)
+    }
+
+    pub(crate) fn of_session(client: Client, made: Made) -> Result<Self> {
         let mut payload = Self::empty(client, Some(made.descriptor), Some(made.mark))?;
         payload.map = Some(match made.memory {
             Memory::Object(file) => Room::Own(place::passed(&payload.descriptor, &file)?),
@@ -182,8 +191,13 @@ impl PayloadMut {
     }
 
     /// Whether this process's session allocated it. A child has no part in what its parent allocated.
-    fn is_by_session(&self) -> bool {
+    pub(crate) fn is_by_session(&self) -> bool {
         self.by_session.as_ref().is_some_and(|mark| mark.is_ours())
+    }
+
+    /// Whether a session of this client allocated it.
+    pub(crate) fn is_of(&self, client: &Client) -> bool {
+        self.is_by_session() && std::ptr::eq(self.client.own_sessions(), client.own_sessions())
     }
 
     /// The payload's name; known before it is committed, and of no use to others until then.
@@ -247,19 +261,32 @@ impl PayloadMut {
     /// [`Error::Refused`] when the daemon can't publish it, [`Error::Unreachable`] when it stayed out of reach. The
     /// payload is deleted then, as if it had been dropped; so it is when this future is dropped before it is done.
     pub async fn commit(mut self) -> Result<Descriptor> {
-        // Sealed memory can't be sealed while it is mapped, and nobody writes to what is being published.
-        self.map = None;
-        let patience = Instant::now() + COMMIT_PATIENCE;
-        let mut again = false;
+        self.unmap();
         if self.is_by_session() {
             let id = self.id();
             let by_session = async { self.client.own_sessions().commit(id).await.transpose() };
             if let Some(committed) = self.client.rpc().in_own_time(by_session).await? {
-                self.ours = false;
+                self.is_committed();
                 return Ok(committed);
             }
-            again = true;
         }
+        self.commit_by_call().await
+    }
+
+    /// On the way to commit: sealed memory can't be sealed while it is mapped, and nobody writes to what is published.
+    pub(crate) fn unmap(&mut self) {
+        self.map = None;
+    }
+
+    /// It is the daemon's from here on.
+    pub(crate) fn is_committed(&mut self) {
+        self.ours = false;
+    }
+
+    /// Commits it by a call, also if its session may have done so and the answer was lost.
+    pub(crate) async fn commit_by_call(mut self) -> Result<Descriptor> {
+        let patience = Instant::now() + COMMIT_PATIENCE;
+        let mut again = self.is_by_session();
         let mut answer = self.try_commit().await;
         // In a forked child nobody comes back, and there is no runtime to wait with.
         let may_come_back = || self.client.is_ours() && Instant::now() < patience;

@@ -22,6 +22,7 @@
 mod client;
 mod follow;
 mod groups;
+mod many;
 mod overview;
 mod payload;
 mod runtime;

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::client::Client;
 use crate::error::{Error, Result};
+use crate::session::here;
 
 /// What was dropped last is given back within this time, or left to the daemon.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -90,7 +91,7 @@ fn wait<T>(handle: &Handle, work: impl Future<Output = T>) -> T {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let (mut work, mut context) = (pin!(work), Context::from_waker(&waker));
     loop {
-        match work.as_mut().poll(&mut context) {
+        match here::waiting(|| work.as_mut().poll(&mut context)) {
             Poll::Ready(done) => return done,
             Poll::Pending => thread::park(),
         }

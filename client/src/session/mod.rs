@@ -15,8 +15,10 @@
 
 mod bell;
 mod hello;
+pub(crate) mod here;
 mod home;
 mod life;
+mod many;
 mod pace;
 mod path;
 mod segments;
@@ -33,6 +35,7 @@ use std::time::Duration;
 use payload_manager_shm::ProcessMark;
 
 use self::home::Home;
+pub(crate) use self::many::fit;
 pub use self::path::DataPath;
 pub(crate) use self::take::{Fast, Taken};
 pub(crate) use self::verbs::{Made, Memory};

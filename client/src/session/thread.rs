@@ -3,14 +3,14 @@
 //! It ends when the daemon has no session to give at the first asking, or when nobody needs it any more.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use payload_manager_shm::DirectoryReader;
-use payload_manager_shm::fdpass::{FrameError, MOST_BYTES, SeqPacket};
+use payload_manager_shm::fdpass::{FrameError, SeqPacket};
 use tracing::{debug, warn};
 
 use super::bell::Bell;
@@ -28,7 +28,7 @@ pub(super) fn start(shared: &Arc<Shared>) {
     let started = Bell::new().and_then(|(bell, alarm)| {
         let tie = shared.tie(bell);
         let (bell, tie, shared) = (Arc::clone(&tie.bell), Arc::downgrade(&tie), Arc::clone(shared));
-        let thread = Thread { shared, tie, bell, alarm, room: vec![0; MOST_BYTES], session: None };
+        let thread = Thread { shared, tie, bell, alarm, session: None };
         let name = "payload-session".to_owned();
         std::thread::Builder::new().name(name).spawn(move || thread.run())
     });
@@ -45,7 +45,6 @@ struct Thread {
     tie: Weak<Tie>,
     bell: Arc<Bell>,
     alarm: SeqPacket,
-    room: Vec<u8>,
     session: Option<Session>,
 }
 
@@ -61,6 +60,7 @@ struct Session {
 struct Woken {
     called: bool,
     readable: bool,
+    hung_up: bool,
 }
 
 impl Drop for Thread {
@@ -93,12 +93,15 @@ impl Thread {
     /// Reads answers and prolongs leases until the daemon hangs up.
     fn serve(&mut self, wire: &Wire) -> Result<Stopped, FrameError> {
         loop {
-            let woken = self.wait(Some(wire.as_fd()), None)?;
+            let woken = self.wait(Some(wire), None)?;
             if self.bell.is_stopped() {
                 return Ok(Stopped);
             }
             if woken.readable {
-                wire.receive(&mut self.room)?;
+                wire.receive(woken.hung_up)?;
+            }
+            if wire.is_over() {
+                return Err(FrameError::HungUp);
             }
             self.prolong(woken.called);
         }
@@ -124,7 +127,7 @@ impl Thread {
         if let Some(session) = &self.session {
             match hello::attach(self.socket()?, session.id, &session.secret) {
                 Ok(welcomed) if welcomed.pages()? == session.pages => return Ok(Some(self.attached(welcomed))),
-                Ok(welcomed) => Wire::new(welcomed.socket).bye(),
+                Ok(welcomed) => Wire::new(welcomed.socket, Arc::clone(&self.bell)).bye(),
                 Err(NoSession::Refused(error)) if !error.is_retryable() => {
                     warn!(%error, "the daemon does not know the session any more; starting another");
                 }
@@ -153,7 +156,7 @@ impl Thread {
         let table = Table::new(DirectoryReader::of_file(directory)?, page, clock, Arc::clone(&core))?;
         core.pace.make_room(table.capacity());
         self.session = Some(session);
-        let wire = Arc::new(Wire::new(socket));
+        let wire = Arc::new(Wire::new(socket, Arc::clone(&self.bell)));
         self.shared.connect(Some(&wire));
         self.shared.seat(Some(&table));
         self.shared.up();
@@ -168,7 +171,7 @@ impl Thread {
             core.segments.clear();
         }
         self.shared.clear_segments();
-        let wire = Arc::new(Wire::new(welcomed.socket));
+        let wire = Arc::new(Wire::new(welcomed.socket, Arc::clone(&self.bell)));
         self.shared.connect(Some(&wire));
         // Whoever waits for that is told.
         self.shared.up();
@@ -207,22 +210,25 @@ impl Thread {
     }
 
     /// Waits for an answer, the bell, the next look at the leases, or `until`.
-    fn wait(&self, socket: Option<BorrowedFd<'_>>, until: Option<Instant>) -> io::Result<Woken> {
+    fn wait(&self, wire: Option<&Wire>, until: Option<Instant>) -> io::Result<Woken> {
         let look = self.core().and_then(|core| Some(core.pace.next_ms()?.saturating_sub(core.clock.now_ms())));
         let until = until.map(|until| until.saturating_duration_since(Instant::now()));
         let most = look.map(|ms| Duration::from_millis(ms.max(1))).into_iter().chain(until).min();
         let most = most.map_or(PollTimeout::NONE, |most| {
             PollTimeout::try_from(most + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX)
         });
-        let end = |fd| PollFd::new(fd, PollFlags::POLLIN);
-        // Without a socket there is nothing but the bell to wait at.
-        let mut ends = [end(self.alarm.as_fd()), end(socket.unwrap_or(self.alarm.as_fd()))];
+        let alarm = PollFd::new(self.alarm.as_fd(), PollFlags::POLLIN);
+        // Without a connection there is nothing but the bell to wait at.
+        let socket = wire.map_or_else(|| alarm.clone(), |wire| PollFd::new(wire.as_fd(), wire.events()));
+        let mut ends = [alarm, socket];
         match poll(&mut ends, most) {
-            Err(Errno::EINTR) => return Ok(Woken { called: false, readable: false }),
+            Err(Errno::EINTR) => return Ok(Woken { called: false, readable: false, hung_up: false }),
             done => done?,
         };
-        let [called, readable] = ends.map(|end| end.any().unwrap_or(false));
-        let woken = Woken { called, readable: readable && socket.is_some() };
+        let [called, came] = ends.map(|end| end.revents().unwrap_or(PollFlags::empty()));
+        let (called, readable) = (!called.is_empty(), !came.is_empty() && wire.is_some());
+        let end = PollFlags::POLLHUP | PollFlags::POLLERR;
+        let woken = Woken { called, readable, hung_up: came.intersects(end) };
         if woken.called {
             self.bell.quiet(&self.alarm);
         }

@@ -1,6 +1,7 @@
 //! What is asked on the session socket. `None` everywhere is "ask by gRPC".
 
 use std::fs::File;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use payload_manager_api::core::v1 as core;
@@ -42,7 +43,7 @@ pub(crate) enum Memory {
 }
 
 impl OwnSessions {
-    async fn call(&self, verb: Verb) -> Option<Answer> {
+    pub(super) async fn call(&self, verb: Verb) -> Option<Answer> {
         let wire: Arc<Wire> = self.home()?.wire()?;
         wire.call(verb).await
     }
@@ -148,35 +149,37 @@ impl OwnSessions {
             Outcome::Error(status) => allocate_result::Outcome::Error(status),
             _ => return None,
         };
-        match result {
-            allocate_result::Outcome::PayloadDescriptor(descriptor) => {
-                let memory = match descriptors.into_iter().next() {
-                    Some(file) => Some(Memory::Object(file.into())),
-                    None => self.part(&core, &descriptor).await.map(Memory::Part),
-                };
-                let Some(memory) = memory else {
-                    // Of no use without: it is made by a call.
-                    descriptor
-                        .payload_id
-                        .and_then(|id| id.try_into().ok())
-                        .into_iter()
-                        .for_each(|id| self.abort_unheard(id));
-                    return None;
-                };
-                Some(Ok(Made { descriptor, memory, mark: Arc::clone(home.mark()) }))
-            }
-            allocate_result::Outcome::Error(status) => refused(&status),
-        }
+        self.made(&core, result, &mut descriptors.into_iter()).await
+    }
+
+    /// What became of one request for space. Of the descriptors it takes its own.
+    pub(super) async fn made(
+        &self,
+        core: &Core,
+        result: allocate_result::Outcome,
+        descriptors: &mut std::vec::IntoIter<OwnedFd>,
+    ) -> Option<Result<Made>> {
+        let descriptor = match result {
+            allocate_result::Outcome::PayloadDescriptor(descriptor) => descriptor,
+            allocate_result::Outcome::Error(status) => return refused(&status),
+        };
+        let memory = match in_segment(&descriptor) {
+            true => self.part(core, &descriptor).await.map(Memory::Part),
+            false => descriptors.next().map(|file| Memory::Object(file.into())),
+        };
+        let Some(memory) = memory else {
+            // Of no use without: it is made by a call.
+            let id = descriptor.payload_id.and_then(|id| id.try_into().ok());
+            id.into_iter().for_each(|id| self.abort_unheard(id));
+            return None;
+        };
+        Some(Ok(Made { descriptor, memory, mark: Arc::clone(self.home()?.mark()) }))
     }
 
     /// Commits what this session allocated.
     pub(crate) async fn commit(&self, id: PayloadId) -> Option<Result<Descriptor>> {
         let answer = self.call(Verb::Commit(Commit { ids: vec![id.into()] })).await?;
-        match done(answer)? {
-            ItemResult { error: Some(status), .. } => refused(&status),
-            ItemResult { payload_descriptor: committed @ Some(_), .. } => Some(descriptor(committed)),
-            ItemResult { .. } => None,
-        }
+        committed(done(answer)?)
     }
 
     /// Gives up what this session allocated, without waiting for an answer: for a child, in which nobody does chores.
@@ -207,7 +210,21 @@ fn done(answer: Answer) -> Option<ItemResult> {
     }
 }
 
-fn refused<T>(status: &core::CallStatus) -> Option<Result<T>> {
+/// What became of one commit.
+pub(super) fn committed(result: ItemResult) -> Option<Result<Descriptor>> {
+    match result {
+        ItemResult { error: Some(status), .. } => refused(&status),
+        ItemResult { payload_descriptor: committed @ Some(_), .. } => Some(descriptor(committed)),
+        ItemResult { .. } => None,
+    }
+}
+
+/// Whether it lies in a segment, which is mapped by its number.
+fn in_segment(made: &core::PayloadDescriptor) -> bool {
+    matches!(&made.location, Some(core::payload_descriptor::Location::Ram(ram)) if ram.slab_id != 0)
+}
+
+pub(super) fn refused<T>(status: &core::CallStatus) -> Option<Result<T>> {
     let error = Error::of_item(status);
     (error.code() != Some(Code::Unimplemented)).then_some(Err(error))
 }
@@ -223,7 +240,7 @@ pub(super) fn allocated_id(result: AllocateResult) -> Option<core::PayloadId> {
 /// What was opened, each with its descriptor.
 fn places(
     results: Vec<payload_manager_api::session::v1::OpenResult>,
-    descriptors: Vec<std::os::fd::OwnedFd>,
+    descriptors: Vec<OwnedFd>,
 ) -> Vec<Option<(Place, File)>> {
     let mut files = descriptors.into_iter().map(File::from);
     let of = |result: payload_manager_api::session::v1::OpenResult| match result.outcome? {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests by their attribute only, and misses their helpers")]
 
+mod callers;
 mod calls;
 #[path = "../support/fake.rs"]
 #[allow(dead_code, reason = "the other test program uses the rest")]
