@@ -89,6 +89,8 @@ fn start(stopped: oneshot::Receiver<Client>) -> io::Result<(Handle, JoinHandle<(
 fn wait<T>(handle: &Handle, work: impl Future<Output = T>) -> T {
     let _inside = handle.enter();
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    // Inside a runtime the task's budget would run out, and only who yields gets another.
+    let work = tokio::task::coop::unconstrained(work);
     let (mut work, mut context) = (pin!(work), Context::from_waker(&waker));
     loop {
         match here::waiting(|| work.as_mut().poll(&mut context)) {
