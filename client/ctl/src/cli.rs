@@ -83,6 +83,8 @@ pub(crate) enum Command {
     Ls(LsArgs),
     /// Show all that is known of payloads
     Stat(IdArgs),
+    /// Show what keeps payloads where they are: copies, leases and who has them, policy, and whether eviction takes them
+    Why(IdArgs),
     /// Copy a payload to a faster tier, keeping the slower copies
     Promote(PromoteArgs),
     /// Copy payloads to a slower tier, then drop the faster copies

@@ -17,6 +17,7 @@ mod signals;
 mod stream;
 mod tiering;
 mod watch;
+mod why;
 mod words;
 
 use std::process::ExitCode;
@@ -97,6 +98,7 @@ async fn without_input(command: Command, client: &Client, output: Output) -> Out
         Command::Get(args) => get::run(client, args).await,
         Command::Ls(args) => look::list(client, output, args).await,
         Command::Stat(args) => look::stat(client, output, &args.ids).await,
+        Command::Why(args) => why::run(client, output, &args.ids).await,
         Command::Stats => look::stats(client, output).await,
         Command::Promote(args) => tiering::promote(client, output, args).await,
         Command::Spill(args) => tiering::spill(client, output, args).await,

@@ -6,6 +6,8 @@
 mod said;
 #[path = "command/streams.rs"]
 mod streams;
+#[path = "command/why.rs"]
+mod why;
 
 use std::fs;
 use std::io::Write as _;
