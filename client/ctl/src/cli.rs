@@ -14,6 +14,7 @@ use crate::lineage::LineageArgs;
 use crate::meta::MetaArgs;
 use crate::pin::{PinArgs, PrefetchArgs};
 use crate::stream::StreamArgs;
+use crate::top::TopArgs;
 use crate::watch::WatchArgs;
 
 /// Puts, gets, lists and moves the payloads of a daemon on this host.
@@ -105,6 +106,8 @@ pub(crate) enum Command {
     Rm(RmArgs),
     /// Show what the daemon holds
     Stats,
+    /// Show what the daemon holds, again and again, with what changes; q ends it
+    Top(TopArgs),
     /// Print every change of every payload, as it comes
     Watch(WatchArgs),
     /// List who holds payloads where they are

@@ -16,6 +16,7 @@ mod safe;
 mod signals;
 mod stream;
 mod tiering;
+mod top;
 mod watch;
 mod why;
 mod words;
@@ -99,6 +100,7 @@ async fn without_input(command: Command, client: &Client, output: Output) -> Out
         Command::Ls(args) => look::list(client, output, args).await,
         Command::Stat(args) => look::stat(client, output, &args.ids).await,
         Command::Why(args) => why::run(client, output, &args.ids).await,
+        Command::Top(args) => top::run(client, output, args).await,
         Command::Stats => look::stats(client, output).await,
         Command::Promote(args) => tiering::promote(client, output, args).await,
         Command::Spill(args) => tiering::spill(client, output, args).await,

@@ -6,6 +6,8 @@
 mod said;
 #[path = "command/streams.rs"]
 mod streams;
+#[path = "command/top.rs"]
+mod top;
 #[path = "command/why.rs"]
 mod why;
 
