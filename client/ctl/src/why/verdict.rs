@@ -93,8 +93,10 @@ pub(super) fn verdict(info: &PayloadInfo, leases: &[LeaseInfo], stats: &Stats) -
     let way_out = way_out(info, tier);
     let mut kept = Vec::new();
     kept.extend(of_state(descriptor.state));
-    kept.extend(info.no_evict.then_some(Reason::NoEvict));
-    kept.extend((descriptor.policy.priority == Priority::Never && !info.no_evict).then_some(Reason::NeverClass));
+    // The daemon says of those of the class, too, that they were made never to be evicted.
+    let is_never = descriptor.policy.priority == Priority::Never;
+    kept.extend(is_never.then_some(Reason::NeverClass));
+    kept.extend((info.no_evict && !is_never).then_some(Reason::NoEvict));
     kept.extend(info.pinned.map(Reason::Pinned));
     // Whoever would be deleted must have no lease anywhere.
     let counts = |lease: &&LeaseInfo| lease.tier == tier || way_out == Some(SpillTarget::Void);
