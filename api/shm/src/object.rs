@@ -203,6 +203,14 @@ pub fn reserve(file: &File, offset: u64, bytes: u64) -> io::Result<()> {
     allocate(file, FallocateFlags::empty(), offset, bytes)
 }
 
+/// Backs bytes of an object with memory and leaves its length alone: what somebody else has cut short stays short.
+///
+/// # Errors
+/// As [`reserve`].
+pub fn back(file: &File, offset: u64, bytes: u64) -> io::Result<()> {
+    allocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, offset, bytes)
+}
+
 /// Gives the memory behind these bytes back; they read as zero, the length stays.
 ///
 /// # Errors

@@ -74,13 +74,13 @@ impl Request<'_> {
     ) -> Result<u64, TierError> {
         while offset < end.min(self.size) {
             let step = STEP.min(self.size - offset);
-            self.step(file, gauge, turn, offset, step)?;
+            self.step(file, gauge, turn, step, || object::reserve(file, offset, step))?;
             offset += step;
         }
         Ok(offset)
     }
 
-    /// Puts memory behind these bytes of `file`, by the same steps.
+    /// Puts memory behind these bytes of `file`, by the same steps, and leaves its length alone.
     pub(crate) fn back(
         self,
         file: &File,
@@ -91,19 +91,27 @@ impl Request<'_> {
         let mut offset = bytes.start;
         while offset < bytes.end {
             let step = STEP.min(bytes.end - offset);
-            self.step(file, gauge, turn, offset, step)?;
+            self.step(file, gauge, turn, step, || object::back(file, offset, step))?;
             offset += step;
         }
         Ok(())
     }
 
-    fn step(self, file: &File, gauge: &dyn MemoryGauge, turn: &Turn, offset: u64, bytes: u64) -> Result<(), TierError> {
+    /// Takes memory for `file` if the gauge leaves it.
+    fn step(
+        self,
+        file: &File,
+        gauge: &dyn MemoryGauge,
+        turn: &Turn,
+        bytes: u64,
+        take: impl FnOnce() -> io::Result<()>,
+    ) -> Result<(), TierError> {
         let mut credit = turn.lock();
         *credit = match credit.checked_sub(bytes) {
             Some(rest) => rest,
             None => CREDIT.min(self.gauged(gauge, bytes)? / 8),
         };
-        object::reserve(file, offset, bytes).map_err(|e| self.refused(file, e))
+        take().map_err(|e| self.refused(file, e))
     }
 
     /// Refuses what the file system certainly has no room for, before anything is taken.

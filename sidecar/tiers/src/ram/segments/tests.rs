@@ -215,6 +215,7 @@ fn a_producer_that_resizes_its_segment_is_told_at_commit_and_read_short() {
     let place = bed.make(0, 5000);
     let mapped = bed.segments.share(place.unit, 0).unwrap().unwrap();
     mapped.file.set_len(place.offset + 100).unwrap();
+    bed.segments.warm_up(place.unit, MIB).unwrap();
     let (id, mut read) = (new_id(), vec![0; 5000]);
     let error = bed.tier.seal(id, place, 5000, &|_| Vec::new()).unwrap_err();
     assert!(matches!(error, TierError::WrongSize { expected: SHARED_BYTES, .. }), "{error}");
