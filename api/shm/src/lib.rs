@@ -49,7 +49,7 @@ mod lock;
 mod map;
 #[cfg(not(loom))]
 pub mod memfd;
-
+#[cfg(not(loom))]
 pub mod object;
 #[cfg(not(loom))]
 mod page;
