@@ -144,6 +144,27 @@ impl Client {
         Self { rpc: self.rpc.with_deadline(deadline), ..self.clone() }
     }
 
+    /// The same connection without a session: every lease is a call, as it is for plain gRPC clients. For programs that
+    /// compare, and for those that take a lease once in a while and want no thread and no shared pages for it.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::Client::connect(daemon.socket()).await?;
+    /// use payload_manager_client::DataPath;
+    ///
+    /// let plain = client.without_session();
+    /// assert!(matches!(plain.path().await, DataPath::Calls { .. }));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn without_session(&self) -> Self {
+        Self { sessions: Arc::new(OwnSessions::unwanted()), ..self.clone() }
+    }
+
     /// Which way payloads are reached, and why not the fast one. The session starts when it is first of use; this starts
     /// it too. A read may be a call all the same: of a payload that is not in RAM yet, say.
     ///

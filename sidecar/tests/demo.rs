@@ -118,7 +118,17 @@ fn every_byte_is_right_and_nothing_is_left() {
     let mut demo = Demo::start(&["--ram", "600KiB"], files.path());
     let ended = demo.end();
     assert_eq!(ended.code, Some(0), "{}\n{}", ended.said, ended.out);
-    for row in ["put", "append", "lease", "first byte, RAM", "first byte, DISK", "spill", "promote"] {
+    for row in [
+        "put",
+        "append",
+        "lease",
+        "lease again",
+        "lease again, by call",
+        "first byte, RAM",
+        "first byte, DISK",
+        "spill",
+        "promote",
+    ] {
         assert!(ended.out.contains(&format!("│ {row} ")), "{row} in\n{}", ended.out);
     }
     for text in ["p50", "p99", "41 payloads", "1 are larger than RAM"] {
@@ -139,6 +149,7 @@ fn programs_read_the_results_as_json_and_tiering_had_to_work() {
     assert!(json["made_room"].as_u64().unwrap() > 0, "RAM takes a third: {json:#}");
     assert_eq!(json["measured"]["promote"]["count"], 30);
     assert_eq!(json["measured"]["first_byte_disk"]["count"], 30);
+    assert_eq!(json["measured"]["lease_again"]["count"], json["measured"]["lease_by_call"]["count"]);
     demo.assert_nothing_is_left();
 }
 

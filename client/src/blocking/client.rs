@@ -98,6 +98,23 @@ impl Client {
         self.client.address()
     }
 
+    /// The same connection without a session: every lease is a call, as it is for plain gRPC clients.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::blocking::Client::connect(daemon.socket())?;
+    /// let plain = client.without_session();
+    /// println!("{}", plain.path());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn without_session(&self) -> Self {
+        Self { client: self.client.without_session(), connection: Arc::clone(&self.connection) }
+    }
+
     /// Which way payloads are reached, and why not the fast one.
     ///
     /// ```

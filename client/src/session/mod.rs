@@ -47,19 +47,25 @@ const COMING_BACK: Duration = Duration::from_secs(5);
 /// The sessions of a client: one a process, started when first needed.
 #[derive(Debug)]
 pub(crate) struct OwnSessions {
-    first: Home,
+    /// `None`: nobody wants one.
+    first: Option<Home>,
 }
 
 impl OwnSessions {
     /// Of a client whose daemon listens for sessions at `socket`; `None` where it can't be on this host's file system.
     pub(crate) fn new(socket: Option<PathBuf>, mark: Arc<ProcessMark>) -> Self {
-        Self { first: Home::new(socket, mark) }
+        Self { first: Some(Home::new(socket, mark)) }
+    }
+
+    /// Of a client that is to make calls.
+    pub(crate) const fn unwanted() -> Self {
+        Self { first: None }
     }
 
     /// What is this process's own: a forked child has a session of its own.
     #[inline]
     fn home(&self) -> Option<&Home> {
-        let mut home = &self.first;
+        let mut home = self.first.as_ref()?;
         while !home.is_ours() {
             home = home.child()?;
         }
@@ -79,6 +85,7 @@ impl OwnSessions {
     pub(crate) async fn path(&self) -> DataPath {
         match self.home() {
             Some(home) => home.path().await,
+            None if self.first.is_none() => DataPath::Calls { why: "this client is to take no session".to_owned() },
             None => DataPath::Calls { why: "there is no memory for a session of this process".to_owned() },
         }
     }
@@ -87,7 +94,7 @@ impl OwnSessions {
 impl Drop for OwnSessions {
     fn drop(&mut self) {
         // A child that never used it has nothing to leave; what it inherited is its parent's.
-        if let Some(home) = self.first.last_own() {
+        if let Some(home) = self.first.as_ref().and_then(Home::last_own) {
             home.leave();
         }
     }

@@ -18,7 +18,7 @@ use super::plan::{self, Event, FILE_TAG, Measure, Plan, SUM_TAG, Stage};
 /// # Errors
 /// What could not be done, in words, with the file and the payload.
 pub(super) async fn run(client: &Client, plan: &Plan) -> Result<(), String> {
-    let consumer = Consumer { client, plan };
+    let consumer = Consumer { client, plain: client.without_session(), plan };
     let all = consumer.follow(total()).await?;
     consumer.settled(&all).await?;
     for known in &all {
@@ -76,6 +76,8 @@ impl Known {
 
 struct Consumer<'a> {
     client: &'a Client,
+    /// The same without a session.
+    plain: Client,
     plan: &'a Plan,
 }
 
@@ -199,7 +201,21 @@ impl Consumer<'_> {
             known.wrong(&format!("it had {} bytes and now has {}", known.len, view.len()))?;
         }
         self.compare(known, &view)?;
+        if fits {
+            self.again(known).await?;
+        }
         view.release().await.map_err(|error| error.to_string())?;
         Event::Done { stage: Stage::Recheck, bytes: known.len }.tell()
+    }
+
+    /// Takes and gives back a lease on what is read right now, both ways.
+    async fn again(&self, known: &Known) -> Result<(), String> {
+        for (client, what) in [(self.client, Measure::LeaseAgain), (&self.plain, Measure::LeaseByCall)] {
+            let started = Instant::now();
+            let view = client.read(known.id).await.map_err(|error| format!("it can't be leased again: {error}"))?;
+            view.release().await.map_err(|error| error.to_string())?;
+            Event::took(what, known.len, started.elapsed()).tell()?;
+        }
+        Ok(())
     }
 }

@@ -76,6 +76,10 @@ pub(super) enum Measure {
     Append,
     /// From the call to a view of the bytes.
     Lease,
+    /// Taken and given back once more, of a payload in RAM, in shared memory.
+    LeaseAgain,
+    /// The same by a call each, as plain gRPC clients do it.
+    LeaseByCall,
     /// From the call to the first byte in hand, of a payload in RAM.
     FirstByteRam,
     /// The same, of a payload on DISK.
@@ -88,8 +92,17 @@ pub(super) enum Measure {
 
 impl Measure {
     /// All, in the order of the table.
-    pub(super) const ALL: [Self; 7] =
-        [Self::Put, Self::Append, Self::Lease, Self::FirstByteRam, Self::FirstByteDisk, Self::Spill, Self::Promote];
+    pub(super) const ALL: [Self; 9] = [
+        Self::Put,
+        Self::Append,
+        Self::Lease,
+        Self::LeaseAgain,
+        Self::LeaseByCall,
+        Self::FirstByteRam,
+        Self::FirstByteDisk,
+        Self::Spill,
+        Self::Promote,
+    ];
 
     /// The first byte from this tier.
     pub(super) fn first_byte(tier: Tier) -> Self {

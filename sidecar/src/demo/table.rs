@@ -74,6 +74,7 @@ impl Results {
             time(self.took),
             self.made_room
         )];
+        lines.extend(self.difference());
         if self.never_in_ram > 0 {
             lines.push(format!("{} are larger than RAM and were on DISK only.", self.never_in_ram));
         }
@@ -85,6 +86,18 @@ impl Results {
             lines.push(format!("WRONG: {} more.", self.wrong.len() - MOST_WRONG));
         }
         lines.join("\n")
+    }
+
+    /// What shared memory is worth.
+    fn difference(&self) -> Option<String> {
+        let median = |what| Some(self.measured.figures(what)?.p50);
+        let (again, by_call) = (median(Measure::LeaseAgain)?, median(Measure::LeaseByCall)?);
+        let times = by_call.as_nanos().checked_div(again.as_nanos())?;
+        Some(format!(
+            "A lease on a payload at hand, taken and given back in shared memory: {}; by a call each: {} ({times} times).",
+            time(again),
+            time(by_call)
+        ))
     }
 
     /// The same for programs. Times are in nanoseconds.
@@ -120,6 +133,8 @@ fn name(what: Measure) -> &'static str {
         Measure::Put => "put",
         Measure::Append => "append",
         Measure::Lease => "lease",
+        Measure::LeaseAgain => "lease again",
+        Measure::LeaseByCall => "lease again, by call",
         Measure::FirstByteRam => "first byte, RAM",
         Measure::FirstByteDisk => "first byte, DISK",
         Measure::Spill => "spill",
@@ -155,10 +170,11 @@ fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A time in three figures, or in whole seconds: `812 µs`, `4.07 ms`, `31.2 s`.
+/// A time in three figures, or in whole seconds: `310 ns`, `812 µs`, `4.07 ms`, `31.2 s`.
 fn time(time: Duration) -> String {
     let (value, unit) = match time.as_nanos() {
-        0..1_000_000 => (time.as_secs_f64() * 1e6, "µs"),
+        0..1000 => (time.as_secs_f64() * 1e9, "ns"),
+        1000..1_000_000 => (time.as_secs_f64() * 1e6, "µs"),
         1_000_000..1_000_000_000 => (time.as_secs_f64() * 1e3, "ms"),
         _ => (time.as_secs_f64(), "s"),
     };

@@ -23,7 +23,18 @@ fn results() -> Results {
 #[test]
 fn the_table_has_every_measure_with_its_percentiles() {
     let text = results().table();
-    for name in ["put", "append", "lease", "first byte, RAM", "first byte, DISK", "spill", "promote", "p50", "p99"] {
+    for name in [
+        "put",
+        "lease",
+        "lease again",
+        "lease again, by call",
+        "first byte, RAM",
+        "first byte, DISK",
+        "spill",
+        "promote",
+        "p50",
+        "p99",
+    ] {
         assert!(text.contains(name), "{name} in\n{text}");
     }
     let spill = text.lines().find(|line| line.contains("spill")).unwrap();
@@ -31,6 +42,7 @@ fn the_table_has_every_measure_with_its_percentiles() {
         assert!(spill.contains(cell), "{cell} in {spill}");
     }
     assert!(text.contains("100 payloads, 100.0 MiB, through 32.0 MiB of RAM"), "{text}");
+    assert!(text.contains("in shared memory: 50.0 ms; by a call each: 50.0 ms (1 times)"), "{text}");
 }
 
 #[test]
@@ -69,7 +81,14 @@ fn programs_get_the_same_figures_in_nanoseconds() {
 
 #[test]
 fn times_are_told_in_three_figures() {
-    for (micros, text) in [(7, "7.00 µs"), (812, "812 µs"), (4_070, "4.07 ms"), (31_200_000, "31.2 s")] {
-        assert_eq!(time(Duration::from_micros(micros)), text);
+    for (nanos, text) in [
+        (0, "0.00 ns"),
+        (310, "310 ns"),
+        (7_000, "7.00 µs"),
+        (812_000, "812 µs"),
+        (4_070_000, "4.07 ms"),
+        (31_200_000_000, "31.2 s"),
+    ] {
+        assert_eq!(time(Duration::from_nanos(nanos)), text);
     }
 }
