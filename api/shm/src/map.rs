@@ -20,7 +20,7 @@ pub(crate) unsafe trait Shared {}
 
 // SAFETY: an atomic word itself.
 unsafe impl Shared for crate::sync::AtomicU32 {}
-// SAFETY: an atomic word itself.
+// SAFETY: an atomic word itself, under cfg(shuttle) in a transparent wrapper.
 unsafe impl Shared for crate::sync::AtomicU64 {}
 
 /// A mapping of the start of a file, shared with whoever else maps it; unmapped on drop.

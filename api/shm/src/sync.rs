@@ -1,10 +1,20 @@
 //! The one import of atomics, and the trait that the protocol is written over.
 //!
 //! Under `cfg(loom)` they are loom's, which explore every interleaving and every stale read that the memory model
-//! allows; else they are the standard library's, laid over mapped memory. Nothing else here knows which.
+//! allows; else they are the standard library's, laid over mapped memory. Under `cfg(shuttle)` they are that too, and each
+//! use of one is a point where shuttle may go on with another thread. Nothing else here knows which.
 
+#[cfg(all(not(loom), not(shuttle)))]
+pub(crate) use std::sync::atomic::AtomicU64;
 #[cfg(not(loom))]
-pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+pub(crate) use std::sync::atomic::{AtomicU32, Ordering, fence};
+#[cfg(all(not(loom), not(shuttle)))]
+pub(crate) use std::thread_local;
+
+#[cfg(shuttle)]
+mod scheduled;
+#[cfg(shuttle)]
+pub(crate) use {self::scheduled::AtomicU64, shuttle::thread_local};
 
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{AtomicU64, Ordering, fence};

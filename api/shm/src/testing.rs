@@ -13,6 +13,13 @@ impl Names {
         Self(format!("/pm-test-{}", uuid::Uuid::now_v7()))
     }
 
+    /// Names of a part of a test, which start with that test's `base` and go with it too.
+    #[cfg(shuttle)]
+    pub(crate) fn within(base: &str) -> Self {
+        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+        Self(format!("{base}-{}", NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)))
+    }
+
     pub(crate) fn name(&self, part: &str) -> String {
         format!("{}-{part}", self.0)
     }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Weak};
 
 use super::mark::ProcessMark;
 use crate::slot::line::{self, Shipped};
-use crate::sync::AtomicU64;
+use crate::sync::{AtomicU64, thread_local};
 
 /// The lines of one page, as its process sees them.
 #[derive(Debug)]

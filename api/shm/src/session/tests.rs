@@ -15,6 +15,8 @@ use crate::{Directory, DirectoryReader, EntryState, Face, OpenError};
 
 mod hostile;
 mod random;
+#[cfg(shuttle)]
+mod shuttle_model;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const RAM: Wanted = Wanted { duration: MINUTE, min_tier: Tier::Ram };
@@ -49,7 +51,10 @@ struct Daemon {
 
 impl Daemon {
     fn new(payloads: u64) -> Self {
-        let names = Names::new();
+        Self::named(Names::new(), payloads)
+    }
+
+    fn named(names: Names, payloads: u64) -> Self {
         let mut directory = Directory::create(&names.name("dir"), &US, ENTRIES).unwrap();
         for n in 0..payloads {
             directory.insert(&face(n)).unwrap();
