@@ -1,6 +1,6 @@
 //! What a producer asks for: who may write after commit, and what eviction may do.
 
-use crate::tier::Tier;
+use crate::tier::{Tier, TierSet};
 
 /// Who could still write the bytes after commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -75,6 +75,32 @@ impl EvictionPolicy {
         self.spill_target.unwrap_or(SpillTarget::Tier(Tier::Disk))
     }
 
+    /// Where eviction may send a payload that leaves `from`: to a slower one of the `copies` that it has, or where the
+    /// policy says. What must be durable first goes nowhere else. `None`: it can't leave.
+    ///
+    /// ```
+    /// use payload_manager_types::{EvictionPolicy, SpillTarget, Tier, TierSet};
+    ///
+    /// let copies = TierSet::EMPTY.with(Tier::Ram);
+    /// let usual = EvictionPolicy::default();
+    /// assert_eq!(usual.way_out(Tier::Ram, copies), Some(SpillTarget::Tier(Tier::Disk)));
+    /// let floor = EvictionPolicy { min_residency: Some(Tier::Ram), ..usual };
+    /// assert_eq!(floor.way_out(Tier::Ram, copies), None);
+    /// ```
+    #[must_use]
+    pub fn way_out(&self, from: Tier, copies: TierSet) -> Option<SpillTarget> {
+        let safe = |to: Tier| !self.require_durable || to.is_durable() || copies.any_durable();
+        let allowed =
+            |to: &Tier| *to > from && self.min_residency.is_none_or(|floor| to.is_at_least(floor)) && safe(*to);
+        if let Some(twin) = copies.iter().find(allowed) {
+            return Some(SpillTarget::Tier(twin));
+        }
+        match self.target() {
+            SpillTarget::Tier(to) => allowed(&to).then_some(SpillTarget::Tier(to)),
+            SpillTarget::Void => (!self.require_durable && self.min_residency.is_none()).then_some(SpillTarget::Void),
+        }
+    }
+
     /// Twelve bits and a bit more, for records that hold a word: priority 3, durable 1, target 4, floor 4.
     #[must_use]
     pub fn to_bits(self) -> u16 {
@@ -130,5 +156,26 @@ mod tests {
         }
         assert_eq!(EvictionPolicy::from_bits(0), None);
         assert_eq!(EvictionPolicy::from_bits(u16::MAX), None);
+    }
+
+    #[test]
+    fn a_payload_leaves_for_what_it_has_there_before_what_its_policy_says_and_never_for_what_it_forbids() {
+        let ram = TierSet::EMPTY.with(Tier::Ram);
+        let (disk, object) = (SpillTarget::Tier(Tier::Disk), SpillTarget::Tier(Tier::Object));
+        let usual = EvictionPolicy::default();
+        let to_object = EvictionPolicy { spill_target: Some(object), ..usual };
+        assert_eq!(to_object.way_out(Tier::Ram, ram), Some(object));
+        assert_eq!(to_object.way_out(Tier::Ram, ram.with(Tier::Disk)), Some(disk));
+        assert_eq!(usual.way_out(Tier::Disk, ram.with(Tier::Disk)), None, "DISK is not slower than DISK");
+        let void = EvictionPolicy { spill_target: Some(SpillTarget::Void), ..usual };
+        assert_eq!(void.way_out(Tier::Ram, ram), Some(SpillTarget::Void));
+        assert_eq!(EvictionPolicy { require_durable: true, ..void }.way_out(Tier::Ram, ram), None);
+        let floor = EvictionPolicy { min_residency: Some(Tier::Disk), ..to_object };
+        assert_eq!((floor.way_out(Tier::Ram, ram), floor.way_out(Tier::Ram, ram.with(Tier::Disk))), (None, Some(disk)));
+        let durable =
+            EvictionPolicy { require_durable: true, spill_target: Some(SpillTarget::Tier(Tier::Ram)), ..usual };
+        let gpu = TierSet::EMPTY.with(Tier::Gpu);
+        assert_eq!(durable.way_out(Tier::Gpu, gpu), None, "RAM alone is not durable");
+        assert_eq!(durable.way_out(Tier::Gpu, gpu.with(Tier::Disk)), Some(disk));
     }
 }

@@ -1,5 +1,5 @@
-//! Whether eviction would take a payload, and all that keeps it from that. From what the daemon's answers say, by the
-//! rules that it evicts by; whom it takes first among many is not known here.
+//! Whether eviction would take a payload, and all that keeps it from that, from what the daemon's answers say. Where it
+//! would go is the policy's own rule, which the daemon evicts by; whom it takes first among many is not known here.
 
 use std::fmt;
 
@@ -90,7 +90,7 @@ pub(super) fn verdict(info: &PayloadInfo, leases: &[LeaseInfo], stats: &Stats) -
     let Some(tier) = descriptor.copies.iter().next() else {
         return Verdict { way_out: None, kept: vec![of_none(info)] };
     };
-    let way_out = way_out(info, tier);
+    let way_out = descriptor.policy.way_out(tier, descriptor.copies);
     let mut kept = Vec::new();
     kept.extend(of_state(descriptor.state));
     // The daemon says of those of the class, too, that they were made never to be evicted.
@@ -121,20 +121,6 @@ const fn of_state(state: PayloadState) -> Option<Reason> {
         PayloadState::Deleting | PayloadState::Expired | PayloadState::Deleted => Some(Reason::Going),
         PayloadState::Spilling | PayloadState::Evicting => Some(Reason::Moving),
         PayloadState::Active | PayloadState::Durable => None,
-    }
-}
-
-/// Where it may go when it leaves `tier`: to a slower copy that it has, or where its policy sends it.
-fn way_out(info: &PayloadInfo, tier: Tier) -> Option<SpillTarget> {
-    let (policy, copies) = (info.descriptor.policy, info.descriptor.copies);
-    let safe = |to: Tier| !policy.require_durable || to.is_durable() || copies.any_durable();
-    let allowed = |to: &Tier| *to > tier && policy.min_residency.is_none_or(|floor| to.is_at_least(floor)) && safe(*to);
-    if let Some(twin) = copies.iter().find(allowed) {
-        return Some(SpillTarget::Tier(twin));
-    }
-    match policy.target() {
-        SpillTarget::Tier(to) => allowed(&to).then_some(SpillTarget::Tier(to)),
-        SpillTarget::Void => (!policy.require_durable && policy.min_residency.is_none()).then_some(SpillTarget::Void),
     }
 }
 

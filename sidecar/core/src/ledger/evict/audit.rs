@@ -4,7 +4,6 @@
 use payload_manager_types::{Priority, SpillTarget, Tier};
 
 use super::super::{Ledger, Now};
-use super::hunt::way_out;
 use crate::board::Board;
 use crate::payload::{Payload, Stand, Why, Work};
 
@@ -48,7 +47,7 @@ impl<B: Board> Ledger<B> {
             Why::Pinned => payload.is_pinned(now.wall) || self.next_timer().is_some_and(|at| at <= now.wall),
             Why::Busy => payload.work != Work::None || self.backlog.of(payload.id()).next().is_some(),
             Why::NoRoom(to) => !self.fits(to, payload.facts.size) || self.kept.has_given_back(to),
-            Why::Policy => match way_out(payload, tier) {
+            Why::Policy => match payload.facts.policy.way_out(tier, payload.tiers()) {
                 None => true,
                 Some(SpillTarget::Tier(to)) => self.budget_of(to).is_none(),
                 Some(SpillTarget::Void) => false,

@@ -125,7 +125,7 @@ impl<B: Board> Ledger<B> {
         if payload.work != Work::None {
             return Met::Keep(Why::Busy);
         }
-        let Some(to) = way_out(payload, hunt.tier) else { return Met::Keep(Why::Policy) };
+        let Some(to) = payload.facts.policy.way_out(hunt.tier, payload.tiers()) else { return Met::Keep(Why::Policy) };
         let size = payload.facts.size;
         let mut writes = None;
         if let SpillTarget::Tier(to) = to
@@ -203,20 +203,5 @@ fn spare(payload: &mut Payload, line: Line) -> Option<Line> {
             Some(Line::Main)
         }
         Line::Small | Line::Main => None,
-    }
-}
-
-/// Where a payload may go when it leaves `tier`: to a slower copy it already has, or where its policy sends it. What
-/// must be durable first goes nowhere else.
-pub(super) fn way_out(payload: &Payload, tier: Tier) -> Option<SpillTarget> {
-    let policy = payload.facts.policy;
-    let safe = |to: Tier| !policy.require_durable || to.is_durable() || payload.tiers().any_durable();
-    let allowed = |to: Tier| to > tier && policy.min_residency.is_none_or(|floor| to.is_at_least(floor)) && safe(to);
-    if let Some(twin) = payload.tiers().iter().find(|t| allowed(*t)) {
-        return Some(SpillTarget::Tier(twin));
-    }
-    match policy.target() {
-        SpillTarget::Tier(to) => allowed(to).then_some(SpillTarget::Tier(to)),
-        SpillTarget::Void => (!policy.require_durable && policy.min_residency.is_none()).then_some(SpillTarget::Void),
     }
 }
