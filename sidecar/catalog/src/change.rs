@@ -119,6 +119,14 @@ pub enum Change {
         /// From what.
         edges: Vec<Edge>,
     },
+    /// Beside a payload's durable copies is written what was said about it as of this mark
+    /// ([`crate::Reader::stale_archives`]). One that is not marked so, or not any more, is fine.
+    Archived {
+        /// Of which payload.
+        id: PayloadId,
+        /// The mark's number.
+        number: u64,
+    },
     /// Says in a payload's row how long it is pinned, and leaves the rest of the row alone: a transfer under way may have
     /// written there what its payload does not show yet. Refused: [`Refusal::NoSuchPayload`].
     SetPin {
@@ -155,6 +163,7 @@ impl Change {
             | Self::DeleteStream { .. }
             | Self::Trim { .. }
             | Self::SetPin { .. }
+            | Self::Archived { .. }
             | Self::CountStart => 64,
         }
     }

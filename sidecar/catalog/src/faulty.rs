@@ -12,7 +12,7 @@ use crate::change::{Change, DoomedFile, Outcome};
 use crate::lineage::{Lineage, LineageQuery};
 use crate::metadata::{MetadataEvent, MetadataRecord};
 use crate::page::{Limit, Page};
-use crate::store::{ConsumerGroup, Reader, Span, Store, StoreError, StreamInfo};
+use crate::store::{ConsumerGroup, Reader, Span, StaleArchive, Store, StoreError, StreamInfo};
 
 /// What a store was asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,6 +147,11 @@ impl Reader for Faulty<Box<dyn Reader>> {
     ) -> Result<Page<MetadataEvent>, StoreError> {
         self.ask(&Call::Read)?;
         self.inner.metadata_events(id, after, limit)
+    }
+
+    fn stale_archives(&mut self, after: Option<PayloadId>, limit: Limit) -> Result<Page<StaleArchive>, StoreError> {
+        self.ask(&Call::Read)?;
+        self.inner.stale_archives(after, limit)
     }
 
     fn lineage(&mut self, query: &LineageQuery) -> Result<Lineage, StoreError> {

@@ -117,6 +117,15 @@ impl ConsumerGroup {
     }
 }
 
+/// A payload with a durable copy beside which is not written yet what was said about it last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StaleArchive {
+    /// Which.
+    pub id: PayloadId,
+    /// Rises with whatever is said; see [`Change::Archived`].
+    pub number: u64,
+}
+
 /// Writes the catalog. One at a time; see [`crate::writer`].
 pub trait Store: Send {
     /// Whose catalog this is; made at creation.
@@ -223,6 +232,13 @@ pub trait Reader: Send {
         after: Option<u64>,
         limit: Limit,
     ) -> Result<Page<MetadataEvent>, StoreError>;
+
+    /// Payloads whose archives are behind, by id, from after `after` on: something was said about them (metadata, an event,
+    /// an edge to a parent) since [`Change::Archived`], or before they had a durable copy.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn stale_archives(&mut self, after: Option<PayloadId>, limit: Limit) -> Result<Page<StaleArchive>, StoreError>;
 
     /// A payload's ancestors or descendants.
     ///

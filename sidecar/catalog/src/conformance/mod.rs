@@ -11,6 +11,7 @@ mod pages;
 mod payloads;
 mod retention;
 pub mod samples;
+mod stale;
 mod streams;
 
 use payload_manager_core::facts::Facts;
@@ -20,7 +21,7 @@ use crate::change::{Change, DoomedFile, Outcome};
 use crate::lineage::{Direction, Lineage, LineageEdge, LineageQuery};
 use crate::metadata::{MetadataEvent, MetadataRecord};
 use crate::page::Limit;
-use crate::store::{ConsumerGroup, Reader, Span, Store, StoreError, StreamInfo};
+use crate::store::{ConsumerGroup, Reader, Span, StaleArchive, Store, StoreError, StreamInfo};
 
 /// One catalog under test.
 pub trait Subject {
@@ -40,6 +41,7 @@ pub fn run(make: &dyn Fn() -> Box<dyn Subject>) {
         payloads::CASES,
         metadata::CASES,
         lineage::CASES,
+        stale::CASES,
         streams::CASES,
         retention::CASES,
         groups::CASES,
@@ -60,6 +62,8 @@ pub struct Content {
     pub notes: Vec<(Option<MetadataRecord>, Vec<MetadataEvent>)>,
     /// What each of them was made of.
     pub lineage: Vec<LineageEdge>,
+    /// Whose archives are behind.
+    pub stale: Vec<StaleArchive>,
     /// The files to be removed, by id and tier.
     pub doomed: Vec<DoomedFile>,
     /// The streams, with all their entries.
@@ -78,13 +82,14 @@ pub fn content(store: &dyn Store) -> Content {
     let payloads = payloads(reader);
     let notes = payloads.iter().map(|row| (sure(|| reader.metadata(row.id)), events(reader, row.id))).collect();
     let lineage = payloads.iter().flat_map(|row| walked(reader, row.id, Direction::Upstream, Some(1))).collect();
+    let stale = sure(|| reader.stale_archives(None, Limit::NONE)).items;
     let mut doomed = sure(|| reader.doomed());
     doomed.sort_by_key(|file| (file.id, file.tier));
     let streams = sure(|| reader.streams());
     let groups = streams.iter().map(|info| sure(|| reader.groups(&info.name, None, Limit::NONE)).items).collect();
     let entries = |info: StreamInfo| (info.clone(), entries(reader, &info.name));
     let streams = streams.into_iter().map(entries).collect();
-    Content { payloads, notes, lineage, doomed, streams, groups }
+    Content { payloads, notes, lineage, stale, doomed, streams, groups }
 }
 
 fn entries(reader: &mut dyn Reader, stream: &StreamName) -> Vec<StreamEntry> {

@@ -33,6 +33,10 @@ impl Edges {
         self.0.get(&(direction, id)).map_or(&[], Vec::as_slice)
     }
 
+    pub(super) fn has_parents(&self, id: PayloadId) -> bool {
+        !self.from(Direction::Upstream, id).is_empty()
+    }
+
     /// `id` and everything made of it.
     fn below(&self, id: PayloadId) -> HashSet<PayloadId> {
         let (mut below, mut next) = (HashSet::from([id]), vec![id]);

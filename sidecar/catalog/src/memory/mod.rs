@@ -17,7 +17,7 @@ use crate::change::{Change, DoomedFile, Outcome, Refusal};
 use crate::lineage::{Lineage, LineageQuery};
 use crate::metadata::{MetadataEvent, MetadataRecord};
 use crate::page::{Limit, Page};
-use crate::store::{ConsumerGroup, Reader, Span, Store, StoreError, StreamInfo, entry_weight};
+use crate::store::{ConsumerGroup, Reader, Span, StaleArchive, Store, StoreError, StreamInfo, entry_weight};
 use lineage::Edges;
 use metadata::Notes;
 use streams::Log;
@@ -35,6 +35,7 @@ struct State {
     payloads: BTreeMap<PayloadId, Facts>,
     notes: BTreeMap<PayloadId, Notes>,
     edges: Edges,
+    stale: BTreeMap<PayloadId, u64>,
     doomed: BTreeMap<(PayloadId, Tier), DoomedFile>,
     streams: BTreeMap<StreamName, Log>,
 }
@@ -132,6 +133,13 @@ impl Reader for Memory {
         Ok(Page::of(later.cloned(), limit, MetadataEvent::weight))
     }
 
+    fn stale_archives(&mut self, after: Option<PayloadId>, limit: Limit) -> Result<Page<StaleArchive>, StoreError> {
+        let state = self.state.lock();
+        let later = state.stale.iter().filter(|(id, _)| after.is_none_or(|after| **id > after));
+        let stale = later.map(|(id, number)| StaleArchive { id: *id, number: *number });
+        Ok(Page::of(stale, limit, |_| size_of::<StaleArchive>()))
+    }
+
     fn lineage(&mut self, query: &LineageQuery) -> Result<Lineage, StoreError> {
         Ok(self.state.lock().edges.walk(query))
     }
@@ -141,12 +149,17 @@ impl State {
     fn apply(&mut self, change: &Change) -> Outcome {
         match change {
             Change::Put { facts, doomed } => {
-                self.payloads.insert(facts.id, Facts::clone(facts));
+                let before = self.payloads.insert(facts.id, Facts::clone(facts));
+                let first = !before.is_some_and(|before| before.copies.any_durable());
+                if first && self.is_said_of(facts.id) {
+                    self.mark(facts.id);
+                }
                 self.doom(doomed.as_slice());
             }
             Change::Delete { id, doomed } => {
                 self.payloads.remove(id);
                 self.notes.remove(id);
+                self.stale.remove(id);
                 self.edges.forget(*id);
                 self.doom(doomed);
             }
@@ -157,9 +170,23 @@ impl State {
             Change::Append { stream, entries, at } => return self.append(stream, entries, *at),
             Change::Trim { stream, at } => return self.trim(stream, *at),
             Change::CommitOffset { stream, group, offset, at } => return self.commit(stream, group, *offset, *at),
-            Change::SetMetadata { id, update, at } => return self.set_metadata(*id, update, *at),
-            Change::AppendMetadataEvent { id, event, at } => return self.add_event(*id, event, *at),
-            Change::AddLineage { child, edges } => return self.add_lineage(*child, edges),
+            Change::SetMetadata { id, update, at } => {
+                self.mark(*id);
+                return self.set_metadata(*id, update, *at);
+            }
+            Change::AppendMetadataEvent { id, event, at } => {
+                self.mark(*id);
+                return self.add_event(*id, event, *at);
+            }
+            Change::AddLineage { child, edges } => {
+                self.mark(*child);
+                return self.add_lineage(*child, edges);
+            }
+            Change::Archived { id, number } => {
+                if self.stale.get(id) == Some(number) {
+                    self.stale.remove(id);
+                }
+            }
             Change::SetPin { id, pin } => match self.payloads.get_mut(id) {
                 Some(facts) => facts.pin = *pin,
                 None => return Outcome::Refused(Refusal::NoSuchPayload),
@@ -170,6 +197,18 @@ impl State {
             }
         }
         Outcome::Done
+    }
+
+    /// What lies beside its durable copies, if it has any, is behind.
+    fn mark(&mut self, id: PayloadId) {
+        if self.payloads.get(&id).is_some_and(|facts| facts.copies.any_durable()) {
+            *self.stale.entry(id).or_default() += 1;
+        }
+    }
+
+    fn is_said_of(&self, id: PayloadId) -> bool {
+        let notes = self.notes.get(&id).is_some_and(|notes| notes.metadata.is_some() || !notes.events.is_empty());
+        notes || self.edges.has_parents(id)
     }
 
     fn doom(&mut self, files: &[DoomedFile]) {

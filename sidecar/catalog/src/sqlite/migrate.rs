@@ -5,7 +5,8 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// Migration `n` leads from version `n` to `n + 1`.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_catalog.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/0001_catalog.sql"), include_str!("migrations/0002_stale_archives.sql")];
 
 /// The newest version this program knows.
 pub(super) const KNOWN: i64 = MIGRATIONS.len() as i64;

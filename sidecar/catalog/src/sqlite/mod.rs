@@ -14,6 +14,7 @@ mod payloads;
 mod read;
 mod rows;
 mod sniff;
+mod stale;
 mod streams;
 #[cfg(test)]
 mod tests;

@@ -3,14 +3,18 @@
 use rusqlite::{Connection, Result};
 
 use super::value::number;
-use super::{doomed, entries, lineage, metadata, payloads, streams};
+use super::{doomed, entries, lineage, metadata, payloads, stale, streams};
 use crate::change::{Change, Outcome};
 
 /// Applies one change within the transaction that `connection` is in.
 pub(super) fn apply(connection: &Connection, change: &Change) -> Result<Outcome> {
     match change {
         Change::Put { facts, doomed } => {
+            let first = facts.copies.any_durable() && !stale::is_archived(connection, facts.id)?;
             payloads::put(connection, facts)?;
+            if first {
+                stale::mark_if_said(connection, facts.id)?;
+            }
             doomed::add(connection, doomed.as_slice())?;
         }
         Change::Delete { id, doomed } => {
@@ -26,9 +30,19 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> Result<Outcome>
         Change::CommitOffset { stream, group, offset, at } => {
             return streams::commit(connection, stream, group, *offset, *at);
         }
-        Change::SetMetadata { id, update, at } => return metadata::set(connection, *id, update, *at),
-        Change::AppendMetadataEvent { id, event, at } => return metadata::add_event(connection, *id, event, *at),
-        Change::AddLineage { child, edges } => return lineage::add(connection, *child, edges),
+        Change::SetMetadata { id, update, at } => {
+            stale::mark(connection, *id)?;
+            return metadata::set(connection, *id, update, *at);
+        }
+        Change::AppendMetadataEvent { id, event, at } => {
+            stale::mark(connection, *id)?;
+            return metadata::add_event(connection, *id, event, *at);
+        }
+        Change::AddLineage { child, edges } => {
+            stale::mark(connection, *child)?;
+            return lineage::add(connection, *child, edges);
+        }
+        Change::Archived { id, number } => stale::clear(connection, *id, *number)?,
         Change::SetPin { id, pin } => return payloads::pin(connection, *id, *pin),
         Change::CountStart => return count_start(connection),
     }

@@ -97,6 +97,7 @@ impl Settled {
             | Change::Append { .. }
             | Change::Trim { .. }
             | Change::CommitOffset { .. }
+            | Change::Archived { .. }
             | Change::CountStart => Left::Whole,
         }
     }

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::folder::Folder;
-use crate::sqlite::{entries, lineage, metadata, payloads, streams};
+use crate::sqlite::{entries, lineage, metadata, payloads, stale, streams};
 
 /// How SQLite would run `sql`, step by step.
 fn plan(connection: &Connection, sql: &str) -> Vec<String> {
@@ -22,7 +22,14 @@ fn is_greedy(step: &str) -> bool {
 fn what_is_looked_for_is_found_by_an_index() {
     let folder = Folder::new();
     let store = folder.create();
-    let all = [payloads::SEARCHES, metadata::SEARCHES, lineage::SEARCHES, streams::SEARCHES, entries::SEARCHES];
+    let all = [
+        payloads::SEARCHES,
+        metadata::SEARCHES,
+        lineage::SEARCHES,
+        stale::SEARCHES,
+        streams::SEARCHES,
+        entries::SEARCHES,
+    ];
     for sql in all.into_iter().flatten() {
         let steps = plan(&store.connection, sql);
         assert!(steps.iter().any(|step| step.contains("SEARCH")), "{sql}: {steps:?}");
@@ -39,7 +46,7 @@ fn what_goes_with_a_row_is_found_by_an_index() {
     let mut statement = store.connection.prepare(referring).unwrap();
     let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).unwrap();
     let found: Vec<_> = rows.map(Result::unwrap).collect();
-    assert_eq!(found.len(), 5, "{found:?}");
+    assert_eq!(found.len(), 6, "{found:?}");
     for (table, column) in found {
         let steps = plan(&store.connection, &format!("DELETE FROM {table} WHERE {column} = ?1"));
         assert!(steps.iter().all(|step| step.contains("SEARCH")), "{table}.{column}: {steps:?}");
