@@ -5,18 +5,32 @@ use payload_manager_api::catalog::v1::{Compression, Integrity};
 use payload_manager_api::catalog::v1::{CompressionType, HashAlgorithm, PayloadArchiveMetadata};
 use payload_manager_api::convert;
 use payload_manager_api::core::v1::Protection as WireProtection;
+use payload_manager_catalog::{LineageEdge, MetadataEvent, MetadataRecord};
 use payload_manager_core::facts::Facts;
 use payload_manager_types::{Checksum, PayloadState, Tier, TierSet, UnixMillis};
+
+use crate::said;
+
+/// What was said about a payload, as the catalog has it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Said {
+    /// Its metadata, if any was ever set.
+    pub metadata: Option<MetadataRecord>,
+    /// Its history, oldest first.
+    pub events: Vec<MetadataEvent>,
+    /// What it was made from: the edges to its parents.
+    pub lineage: Vec<LineageEdge>,
+}
 
 /// Makes the archive metadata.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ArchiveWriter;
 
 impl ArchiveWriter {
-    /// The bytes of the file, for a payload that becomes durable now.
+    /// The bytes of the file, for a payload that is durable as of now.
     #[must_use]
-    pub fn encode(self, facts: &Facts, checksum: Option<Checksum>, now: UnixMillis) -> Vec<u8> {
-        match convert::to_json(&metadata(facts, checksum, now)) {
+    pub fn encode(self, facts: &Facts, checksum: Option<Checksum>, said: Said, now: UnixMillis) -> Vec<u8> {
+        match convert::to_json(&metadata(facts, checksum, said, now)) {
             Ok(text) => text.into_bytes(),
             Err(error) => {
                 // Times and enum numbers are valid by construction.
@@ -35,7 +49,7 @@ pub fn checksum(text: &[u8]) -> Option<Checksum> {
     integrity.checksum.try_into().ok().filter(|_| ours).map(Checksum)
 }
 
-fn metadata(facts: &Facts, checksum: Option<Checksum>, now: UnixMillis) -> PayloadArchiveMetadata {
+fn metadata(facts: &Facts, checksum: Option<Checksum>, said: Said, now: UnixMillis) -> PayloadArchiveMetadata {
     let integrity = checksum.map(|Checksum(value)| Integrity {
         algorithm: HashAlgorithm::HashXxh3128 as i32,
         checksum: value.to_vec(),
@@ -49,7 +63,10 @@ fn metadata(facts: &Facts, checksum: Option<Checksum>, now: UnixMillis) -> Paylo
         dataset: facts.labels.dataset.clone(),
         producer: facts.labels.producer.clone(),
         payload_descriptor: Some(descriptor(facts, checksum).into()),
+        lineage: said.lineage.into_iter().map(said::edge).collect(),
         integrity,
+        metadata: said.metadata.map(|record| said::metadata(facts.id, record.metadata)),
+        metadata_events: said.events.into_iter().map(|event| said::event(facts.id, event)).collect(),
         compression: Some(Compression { r#type: CompressionType::CompressionNone as i32, ..Compression::default() }),
         tags: facts.labels.tags.clone().into_iter().collect(),
         no_evict: facts.no_evict,

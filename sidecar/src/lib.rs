@@ -16,6 +16,7 @@ pub mod instance;
 mod log;
 pub mod pages;
 pub mod run;
+mod said;
 mod session;
 pub mod shutdown;
 pub mod testing;

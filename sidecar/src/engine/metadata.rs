@@ -88,7 +88,9 @@ impl Engine {
             }
             (self.0.gate.submit(second, change(now.wall), lasting(payload)), now.wall)
         };
-        match pending.done().await? {
+        let outcome = pending.done().await?;
+        self.ring_archivist();
+        match outcome {
             Outcome::Refused(Refusal::NoSuchPayload) => Err(payload_manager_core::Refusal::NotFound { id }.into()),
             outcome => Ok((outcome, at)),
         }

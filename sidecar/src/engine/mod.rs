@@ -10,7 +10,7 @@
 //! `write` is a payload's way in and out (`strict`: with a copy at commit), `read` its leases and listings, `leases` many of them at once, `mover` its
 //! way between tiers (`transfer` carries it out; `twin`, if it has a copy there already), `room` who goes when one is
 //! full, `evictor` who goes before it is, `pin` who does not, `reaper` what time does to it, `metadata` and `lineage`
-//! what is said about it, `watching` who follows its changes, `sessions` who reads without asking, `segments` what they
+//! what is said about it (`archivist` beside its bytes, too), `watching` who follows its changes, `sessions` who reads without asking, `segments` what they
 //! write into, `swift` what is done for them without waiting, `quota` what they
 //! may keep from being freed, `streams` the logs that name it, `recovery` what
 //! start-up makes of what it finds.
@@ -18,6 +18,7 @@
 //! What changes state runs as a task of the engine's own ([`Engine::detached`]): a caller who hangs up in the middle
 //! leaves nothing half done.
 
+mod archivist;
 pub mod board;
 pub mod error;
 mod evictor;
@@ -121,6 +122,8 @@ struct Inner {
     transfers: usize,
     evictor: evictor::Bell,
     allocation_timeout_ms: u64,
+    /// Rung when an archive may be behind what is said.
+    archivist: Notify,
     /// Rung when bytes became free or something under way has ended.
     changed: Notify,
     /// Rung when something is due before the reaper would wake.
@@ -162,6 +165,7 @@ impl Engine {
             transfers: parts.transfers.max(1),
             evictor: evictor::Bell::default(),
             allocation_timeout_ms: parts.allocation_timeout_ms,
+            archivist: Notify::new(),
             changed: Notify::new(),
             timers: Notify::new(),
             wake_at: std::sync::atomic::AtomicU64::new(u64::MAX),
@@ -183,6 +187,8 @@ impl Engine {
         self.0.tasks.spawn("reaper", async move { engine.reap().await });
         let engine = self.clone();
         self.0.tasks.spawn("retention", async move { engine.keep_young().await });
+        let engine = self.clone();
+        self.0.tasks.spawn("archivist", async move { engine.keep_archives().await });
         let engine = self.clone();
         self.0.tasks.spawn("evictor", async move { engine.evict().await });
     }

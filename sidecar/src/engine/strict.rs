@@ -61,7 +61,7 @@ impl Engine {
             self.cool()?;
         }
         let (store, id) = (self.tier(tier)?, facts.id);
-        let (archive, watch) = (self.archive_of(facts), |_| !self.0.hurry.is_cancelled());
+        let (archive, watch) = (self.archive_of(facts)?, |_| !self.0.hurry.is_cancelled());
         let copy = |store: &dyn TierStore| -> Result<Sealed, TierError> {
             let mut source = store.source(id, place, facts.size)?;
             let mut sink = store.replacement(id, facts.size)?;

@@ -17,6 +17,7 @@ use payload_manager_types::{Checksum, PayloadId, Place, Tier};
 use tokio::sync::watch;
 
 use super::{Ending, Engine, Error, blocking};
+use crate::archive::Said;
 use crate::failpoint;
 
 impl Engine {
@@ -58,9 +59,13 @@ impl Engine {
             self.discard(ticket, place).await;
             return Err(error);
         }
+        let durable = ticket.to.is_durable();
         let outcome = self.ledger().finish_transfer(ticket, place, checksum);
         match outcome {
             Outcome::Live(dropped) => {
+                if durable {
+                    self.ring_archivist();
+                }
                 let Dropped { free, files, .. } = *dropped;
                 self.free_files(files, free);
             }
@@ -93,7 +98,8 @@ impl Engine {
             if to.tier() == Tier::Ram {
                 engine.cool()?;
             }
-            let meta = |sum: Checksum| archive.encode(&facts, Some(sum), now);
+            let said = if to.tier().is_durable() { engine.said_of(facts.id)? } else { Said::default() };
+            let meta = |sum: Checksum| archive.encode(&facts, Some(sum), said.clone(), now);
             let watch = |_| !hurry.is_cancelled();
             Ok(copy_checked((&*from, place), &*to, &facts, &meta, &watch))
         };

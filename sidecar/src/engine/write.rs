@@ -11,6 +11,7 @@ use payload_manager_types::{BlockName, Checksum, EntryIndex, EvictionPolicy, Pay
 
 use super::gate::{Pass, Pending};
 use super::{Engine, Error, SharedPages, blocking};
+use crate::archive::Said;
 use crate::failpoint;
 
 /// What a producer asks for, already validated.
@@ -167,18 +168,20 @@ impl Engine {
 
     pub(super) fn seal_now(&self, store: &dyn TierStore, place: Place, facts: &Facts) -> Result<Sealed, Error> {
         let (id, size) = (facts.id, facts.size);
-        let sealed = store.seal(id, place, size, &self.archive_of(facts)).map_err(|e| resized(id, e))?;
+        let sealed = store.seal(id, place, size, &self.archive_of(facts)?).map_err(|e| resized(id, e))?;
         failpoint::hit("commit-sealed");
         Ok(sealed)
     }
 
     /// Makes the archive metadata of a payload that is being committed.
-    pub(super) fn archive_of(&self, facts: &Facts) -> impl Fn(Checksum) -> Vec<u8> {
+    pub(super) fn archive_of(&self, facts: &Facts) -> Result<impl Fn(Checksum) -> Vec<u8>, Error> {
         let now = self.now().wall;
-        move |sum| {
+        let durable = facts.preferred.is_durable();
+        let said = if durable { self.said_of(facts.id)? } else { Said::default() };
+        Ok(move |sum| {
             let row = Ledger::<SharedPages>::committed_row(facts, Some(sum));
-            self.0.archive.encode(&row, row.checksum, now)
-        }
+            self.0.archive.encode(&row, row.checksum, said.clone(), now)
+        })
     }
 
     /// Record, entry, answer; the row follows.
@@ -214,6 +217,9 @@ impl Engine {
         self.put_row(durability, |ledger, now| ledger.payload(id, now).map(|_| Some(row))).await?;
         failpoint::hit("commit-row-written");
         let committed = self.ledger().finish_commit(id, sealed.checksum, self.now())?;
+        if tier.is_durable() {
+            self.ring_archivist();
+        }
         failpoint::hit("commit-done");
         Ok(committed.descriptor)
     }

@@ -1,16 +1,15 @@
 //! What was made from what, as messages.
 
-use payload_manager_api::catalog::v1::{
-    AddLineageRequest, GetLineageRequest, GetLineageResponse, LineageEdge as WireEdge,
-};
+use payload_manager_api::catalog::v1::{AddLineageRequest, GetLineageRequest, GetLineageResponse};
 use payload_manager_api::convert::{self, AddLineage, GetLineage};
-use payload_manager_catalog::{Direction, Edge, LineageEdge, LineageQuery};
+use payload_manager_catalog::{Direction, Edge, LineageQuery};
 use prost::Message as _;
 use tonic::Status;
 
 use super::status::{failed, invalid};
 use super::wire::ANSWER_LIMIT;
 use crate::engine::{Engine, Error};
+use crate::said;
 
 /// What the catalog counts for an edge is at most so many times its bytes in the answer: it must not be the one that
 /// refuses what would fit.
@@ -30,20 +29,16 @@ pub(super) async fn get(engine: &Engine, request: GetLineageRequest) -> Result<G
     let direction = if upstream { Direction::Upstream } else { Direction::Downstream };
     let query = LineageQuery { of: id, direction, max_depth, max_bytes: COUNTED * ANSWER_LIMIT };
     let edges = engine.lineage(query).await.map_err(failed)?;
-    let answer = GetLineageResponse { edges: edges.into_iter().map(edge_to_wire).collect() };
+    let answer = GetLineageResponse { edges: edges.into_iter().map(said::edge).collect() };
     if answer.encoded_len() > ANSWER_LIMIT {
         return Err(failed(Error::LineageTooLarge { id }));
     }
     Ok(answer)
 }
 
-fn edge_to_wire(found: LineageEdge) -> WireEdge {
-    let Edge { parent, operation, role, parameters } = found.edge;
-    WireEdge { parent: Some(parent.into()), operation, role, parameters, child: Some(found.child.into()) }
-}
-
 #[cfg(test)]
 mod tests {
+    use payload_manager_catalog::LineageEdge;
     use payload_manager_types::PayloadId;
 
     use super::*;
@@ -55,7 +50,7 @@ mod tests {
             let edge =
                 Edge { parent, operation: text.to_owned(), role: text.to_owned(), parameters: text.as_bytes().into() };
             let found = LineageEdge { child: parent, edge };
-            let (counted, sent) = (found.weight(), GetLineageResponse { edges: vec![edge_to_wire(found)] });
+            let (counted, sent) = (found.weight(), GetLineageResponse { edges: vec![said::edge(found)] });
             assert!(counted >= sent.encoded_len() && counted <= COUNTED * sent.encoded_len(), "{counted}: {sent:?}");
         }
     }

@@ -2,11 +2,11 @@
 
 use payload_manager_api::catalog::v1::{
     AppendPayloadMetadataEventRequest, AppendPayloadMetadataEventResponse, GetPayloadMetadataRequest,
-    GetPayloadMetadataResponse, ListPayloadMetadataEventsRequest, ListPayloadMetadataEventsResponse, PayloadMetadata,
-    PayloadMetadataEvent, UpdatePayloadMetadataRequest, UpdatePayloadMetadataResponse,
+    GetPayloadMetadataResponse, ListPayloadMetadataEventsRequest, ListPayloadMetadataEventsResponse,
+    UpdatePayloadMetadataRequest, UpdatePayloadMetadataResponse,
 };
 use payload_manager_api::convert::{self, AppendMetadataEvent, ListMetadataEvents, UpdateMetadata};
-use payload_manager_catalog::{Limit, Metadata, MetadataEvent, MetadataMode, MetadataUpdate, NewMetadataEvent};
+use payload_manager_catalog::{Limit, Metadata, MetadataMode, MetadataUpdate, NewMetadataEvent};
 use payload_manager_types::PayloadId;
 use tonic::Status;
 
@@ -14,6 +14,7 @@ use super::status::{failed, invalid};
 use super::token;
 use super::wire::ANSWER_LIMIT;
 use crate::engine::Engine;
+use crate::said;
 
 pub(super) async fn update(
     engine: &Engine,
@@ -21,11 +22,11 @@ pub(super) async fn update(
 ) -> Result<UpdatePayloadMetadataResponse, Status> {
     let UpdateMetadata { id, replace, metadata, actor, reason } = request.try_into().map_err(invalid)?;
     let mode = if replace { MetadataMode::Replace } else { MetadataMode::Merge };
-    let update = MetadataUpdate { metadata: said(metadata), mode, actor, reason };
+    let update = MetadataUpdate { metadata: sent(metadata), mode, actor, reason };
     let stored = engine.set_metadata(id, update).await.map_err(failed)?;
     Ok(UpdatePayloadMetadataResponse {
         id: Some(id.into()),
-        metadata: Some(shown(id, stored.metadata)),
+        metadata: Some(said::metadata(id, stored.metadata)),
         updated_at: Some(stored.updated.into()),
     })
 }
@@ -35,7 +36,7 @@ pub(super) async fn append_event(
     request: AppendPayloadMetadataEventRequest,
 ) -> Result<AppendPayloadMetadataEventResponse, Status> {
     let AppendMetadataEvent { id, metadata, source, version } = request.try_into().map_err(invalid)?;
-    let event = NewMetadataEvent { metadata: said(metadata), source, version };
+    let event = NewMetadataEvent { metadata: sent(metadata), source, version };
     let at = engine.append_metadata_event(id, event).await.map_err(failed)?;
     Ok(AppendPayloadMetadataEventResponse { id: Some(id.into()), event_time: Some(at.into()) })
 }
@@ -46,7 +47,7 @@ pub(super) async fn get(
 ) -> Result<GetPayloadMetadataResponse, Status> {
     let id = PayloadId::try_from(request).map_err(invalid)?;
     let (metadata, updated_at) = match engine.metadata(id).await.map_err(failed)? {
-        Some(stored) => (Some(shown(id, stored.metadata)), Some(stored.updated.into())),
+        Some(stored) => (Some(said::metadata(id, stored.metadata)), Some(stored.updated.into())),
         None => (None, None),
     };
     Ok(GetPayloadMetadataResponse { id: Some(id.into()), metadata, updated_at })
@@ -61,21 +62,12 @@ pub(super) async fn events(
     let found = engine.metadata_events(id, token::number(Some(id), &page.token)?, limit).await.map_err(failed)?;
     let next = found.items.last().filter(|_| found.more).map(|last| token::at_number(Some(id), last.number));
     Ok(ListPayloadMetadataEventsResponse {
-        events: found.items.into_iter().map(|event| event_to_wire(id, event)).collect(),
+        events: found.items.into_iter().map(|event| said::event(id, event)).collect(),
         next_page_token: next.unwrap_or_default(),
     })
 }
 
-fn said(metadata: convert::Metadata) -> Metadata {
+fn sent(metadata: convert::Metadata) -> Metadata {
     let convert::Metadata { data, schema } = metadata;
     Metadata { data, schema }
-}
-
-fn shown(id: PayloadId, metadata: Metadata) -> PayloadMetadata {
-    PayloadMetadata { id: Some(id.into()), data: metadata.data, schema: metadata.schema }
-}
-
-fn event_to_wire(id: PayloadId, event: MetadataEvent) -> PayloadMetadataEvent {
-    let NewMetadataEvent { metadata: Metadata { data, schema }, source, version } = event.what;
-    PayloadMetadataEvent { id: Some(id.into()), ts: Some(event.at.into()), data, source, version, schema }
 }

@@ -44,6 +44,7 @@ on_every_tier![
     a_truncation_under_a_reader_is_an_error_with_both_sizes,
     a_copy_that_is_gone_is_missing,
     a_flipped_byte_changes_the_checksum,
+    what_lies_beside_a_copy_can_be_written_anew_and_lies_beside_no_other,
     freeing_takes_everything_and_twice_is_fine,
     what_is_set_aside_is_no_copy_any_more,
     what_fits_nowhere_is_full_with_numbers_and_leaves_nothing,
@@ -239,6 +240,28 @@ fn a_flipped_byte_changes_the_checksum(rig: &dyn Rig) {
     assert_ne!(hash(rig, id, SOME).unwrap(), checksum_of(&bytes));
     rig.flip(id, SOME / 2);
     assert_eq!(hash(rig, id, SOME).unwrap(), checksum_of(&bytes));
+}
+
+fn what_lies_beside_a_copy_can_be_written_anew_and_lies_beside_no_other(rig: &dyn Rig) {
+    let durable = rig.store().tier().is_durable();
+    let (kept, _) = commit(rig, SOME);
+    let before = rig.archive(kept);
+    let (id, bytes) = commit(rig, SOME);
+    for said in [&b"a longer one than was there before, by far"[..], b"short"] {
+        rig.store().describe(id, said).unwrap();
+        assert_eq!(rig.archive(id), durable.then(|| said.to_vec()));
+    }
+    assert_eq!((rig.archive(kept), rig.bytes(id)), (before, Some(bytes)));
+    rig.store().free(id, Place::OWN).unwrap();
+    rig.store().free(kept, Place::OWN).unwrap();
+    let uncommitted = new_id();
+    let place = rig.store().allocate(uncommitted, SOME as u64).unwrap();
+    for id in [id, uncommitted] {
+        rig.store().describe(id, b"of what is not there").unwrap();
+        assert_eq!(rig.archive(id), None);
+    }
+    rig.store().free(uncommitted, place).unwrap();
+    assert_eq!(rig.leftovers(), Vec::<String>::new());
 }
 
 fn freeing_takes_everything_and_twice_is_fine(rig: &dyn Rig) {

@@ -172,6 +172,10 @@ impl TierStore for DiskTier {
         Ok(Box::new(DiskSink::over(Arc::clone(&self.folder), id, file)))
     }
 
+    fn describe(&self, id: PayloadId, archive: &[u8]) -> Result<(), TierError> {
+        commit::describe(&self.folder, id, archive)
+    }
+
     fn free(&self, id: PayloadId, _: Place) -> Result<(), TierError> {
         self.folder.remove_all(id)
     }

@@ -23,6 +23,8 @@ pub enum Op {
     Source,
     /// [`TierStore::sink`], [`TierStore::replacement`].
     Sink,
+    /// [`TierStore::describe`].
+    Describe,
     /// [`TierStore::free`].
     Free,
     /// [`TierStore::set_aside`].
@@ -122,6 +124,11 @@ impl TierStore for Faulty {
         self.ask(id, Op::Sink, size)?;
         let inner = self.inner.replacement(id, size)?;
         Ok(Box::new(FaultySink { tier: self.clone(), id, inner }))
+    }
+
+    fn describe(&self, id: PayloadId, archive: &[u8]) -> Result<(), TierError> {
+        self.ask(id, Op::Describe, archive.len() as u64)?;
+        self.inner.describe(id, archive)
     }
 
     fn free(&self, id: PayloadId, place: Place) -> Result<(), TierError> {

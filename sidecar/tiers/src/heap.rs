@@ -153,6 +153,13 @@ impl TierStore for HeapTier {
         self.sink(id, size)
     }
 
+    fn describe(&self, id: PayloadId, archive: &[u8]) -> Result<(), TierError> {
+        if let Some(there) = self.held.lock().archives.get_mut(&id) {
+            *there = archive.to_vec();
+        }
+        Ok(())
+    }
+
     fn free(&self, id: PayloadId, _: Place) -> Result<(), TierError> {
         self.held.lock().forget(id);
         Ok(())

@@ -174,6 +174,11 @@ impl TierStore for RamTier {
         }
     }
 
+    /// Nothing lies beside memory.
+    fn describe(&self, _: PayloadId, _: &[u8]) -> Result<(), TierError> {
+        Ok(())
+    }
+
     /// There is nowhere to set it aside: it is freed.
     fn set_aside(&self, id: PayloadId, place: Place) -> Result<(), TierError> {
         self.free(id, place)

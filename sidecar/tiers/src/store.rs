@@ -141,6 +141,13 @@ pub trait TierStore: Send + Sync {
     /// As [`Self::sink`].
     fn replacement(&self, id: PayloadId, size: u64) -> Result<Box<dyn Sink>, TierError>;
 
+    /// Writes anew what lies beside a copy that is there, whole or not at all; where nothing does, or there is no copy, it
+    /// does nothing.
+    ///
+    /// # Errors
+    /// [`TierError::Full`], [`TierError::Io`]; what lay there is as it was.
+    fn describe(&self, id: PayloadId, archive: &[u8]) -> Result<(), TierError>;
+
     /// Frees a copy, and what lies beside it. One that is not there is fine.
     ///
     /// # Errors

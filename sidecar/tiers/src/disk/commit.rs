@@ -32,6 +32,19 @@ pub(super) fn by_rename(folder: &Folder, id: PayloadId, file: &CopyFile, archive
         .inspect_err(|_| remove_quietly(&folder.meta(id)))
 }
 
+/// Puts other metadata beside a copy. Bytes that go meanwhile go first, so a look afterwards tells whether it has to go, too.
+pub(super) fn describe(folder: &Folder, id: PayloadId, archive: &[u8]) -> Result<(), TierError> {
+    if !folder.meta(id).exists() {
+        return Ok(());
+    }
+    put_archive(folder, id, archive)?;
+    if folder.bin(id).exists() {
+        return folder.sync_shard(id);
+    }
+    remove_quietly(&folder.meta(id));
+    Ok(())
+}
+
 /// The metadata file, or `None`.
 pub(super) fn read_archive(folder: &Folder, id: PayloadId) -> Result<Option<Vec<u8>>, TierError> {
     let path = folder.meta(id);
