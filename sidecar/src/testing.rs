@@ -39,12 +39,36 @@ impl Daemon {
         }
         let machine = Machine::this().map_err(|e| e.to_string())?;
         let config = Config::load(&machine, &given).map_err(|e| e.to_string())?;
+        let mut daemon = Self { runtime: None, app: None, config, _folder: folder };
+        daemon.start_again()?;
+        Ok(daemon)
+    }
+
+    /// Starts it in its folder, with what it left there.
+    ///
+    /// # Errors
+    /// Why it does not start, in words.
+    pub fn start_again(&mut self) -> Result<(), String> {
+        self.stop();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.map_err(|e| e.to_string())?;
+        let start = App::start(self.config.clone());
         // A test may start it in async code, where blocking on a runtime is not allowed: so on a thread of its own.
-        let started = std::thread::scope(|scope| scope.spawn(|| runtime.block_on(App::start(config.clone()))).join());
+        let started = std::thread::scope(|scope| scope.spawn(|| runtime.block_on(start)).join());
         let app = started.map_err(|_| "the daemon panicked while it started".to_owned())?.map_err(|e| e.to_string())?;
-        Ok(Self { runtime: Some(runtime), app: Some(app), config, _folder: folder })
+        (self.runtime, self.app) = (Some(runtime), Some(app));
+        Ok(())
+    }
+
+    /// Stops it in order. What it has stays for the next start; [`socket`](Self::socket) is not known until then.
+    pub fn stop(&mut self) {
+        let (Some(runtime), Some(app)) = (self.runtime.take(), self.app.take()) else { return };
+        // As at the start: on a thread of its own.
+        std::thread::scope(|scope| {
+            let ended = scope.spawn(|| runtime.block_on(app.stop())).join();
+            debug_assert!(ended.is_ok(), "the test daemon did not end in order");
+        });
+        runtime.shutdown_background();
     }
 
     /// Its gRPC socket.
@@ -52,23 +76,13 @@ impl Daemon {
     pub fn socket(&self) -> &Path {
         self.app.as_ref().map_or(Path::new(""), App::socket)
     }
-
-    fn end(&mut self) {
-        let (Some(runtime), Some(app)) = (self.runtime.take(), self.app.take()) else { return };
-        runtime.block_on(app.stop());
-        runtime.shutdown_background();
-        if let Err(error) = wipe::everything(&self.config) {
-            tracing::error!(%error, "the test daemon's belongings could not be removed");
-        }
-    }
 }
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // As at the start: on a thread of its own.
-        std::thread::scope(|scope| {
-            let ended = scope.spawn(|| self.end()).join();
-            debug_assert!(ended.is_ok(), "the test daemon did not end in order");
-        });
+        self.stop();
+        if let Err(error) = wipe::everything(&self.config) {
+            tracing::error!(%error, "the test daemon's belongings could not be removed");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::tree::{files, has_word, rust};
 
 /// What each of our crates may be built from. What is not here may use everything, and nobody may use it.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 10] = [
     ("payload-manager-types", &[]),
     ("payload-manager-api", &["payload-manager-types"]),
     ("payload-manager-shm", &["payload-manager-types"]),
@@ -26,6 +26,10 @@ const MAY_USE: [(&str, &[&str]); 9] = [
     ),
     ("payload-manager-client", &["payload-manager-types", "payload-manager-api", "payload-manager-shm"]),
     ("payloadctl", &["payload-manager-client"]),
+    (
+        "payload-manager-ffi",
+        &["payload-manager-types", "payload-manager-api", "payload-manager-shm", "payload-manager-client"],
+    ),
 ];
 
 /// Of the core's own: nothing that does I/O, waits, or asks what time it is.

@@ -1,0 +1,66 @@
+//! Programs in C, built by every compiler that is here, under AddressSanitizer and UBSan, run against a real daemon.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "clippy knows tests by their attribute only, and misses their helpers"
+)]
+
+mod built;
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Command, Stdio};
+
+use built::{Library, each_compiler};
+use payload_manager::testing::Daemon;
+
+/// Runs a program with the daemon's address, and has it end well.
+fn passes(name: &str, file: &str, library: Library) {
+    each_compiler(name, file, library, |program| {
+        let daemon = Daemon::start().unwrap();
+        let ran = Command::new(program).arg(daemon.socket()).output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success(), "{file}: {}: {said}", ran.status);
+    });
+}
+
+#[test]
+fn a_payload_is_written_and_read_in_place() {
+    passes("a_payload_is_written_and_read_in_place", "tests/c/round_trip.c", Library::Shared);
+}
+
+#[test]
+fn the_static_library_does_the_same() {
+    passes("the_static_library_does_the_same", "tests/c/round_trip.c", Library::Static);
+}
+
+#[test]
+fn misuse_is_answered() {
+    passes("misuse_is_answered", "tests/c/misuse.c", Library::Shared);
+}
+
+#[test]
+fn a_child_connects_anew() {
+    passes("a_child_connects_anew", "tests/c/fork.c", Library::Shared);
+}
+
+#[test]
+fn a_daemon_may_go_and_come_back() {
+    each_compiler("a_daemon_may_go_and_come_back", "tests/c/restart.c", Library::Shared, |program| {
+        let mut daemon = Daemon::start().unwrap();
+        let mut command = Command::new(program);
+        command.arg(daemon.socket()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut running = command.spawn().unwrap();
+        let mut go_on = running.stdin.take().unwrap();
+        for line in BufReader::new(running.stdout.take().unwrap()).lines() {
+            match line.unwrap().as_str() {
+                "stop the daemon" => daemon.stop(),
+                "start it again" => daemon.start_again().unwrap(),
+                other => panic!("it said {other:?}"),
+            }
+            go_on.write_all(b"\n").unwrap();
+        }
+        let ran = running.wait_with_output().unwrap();
+        assert!(ran.status.success(), "{}: {}", ran.status, String::from_utf8_lossy(&ran.stderr));
+    });
+}
