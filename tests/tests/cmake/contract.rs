@@ -12,7 +12,7 @@ use crate::tools::{Place, cmake, compilers, define, has_grpc, outcome, root, run
 
 /// Where the contract's libraries are installed, once for all tests of this process: not where the build was told to
 /// install to, because a package must not know where it lies.
-fn prefix() -> PathBuf {
+pub(crate) fn prefix() -> PathBuf {
     static PREFIX: OnceLock<PathBuf> = OnceLock::new();
     PREFIX.get_or_init(install).clone()
 }
@@ -26,6 +26,12 @@ fn install() -> PathBuf {
     run(cmake().arg("--install").arg(&built));
     std::fs::rename(&told, &moved).unwrap();
     moved
+}
+
+/// Where they were built.
+pub(crate) fn built() -> PathBuf {
+    prefix();
+    Place::new("contract").path.join("build")
 }
 
 /// The option by which find_package finds it.

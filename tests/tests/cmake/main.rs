@@ -8,5 +8,7 @@
     reason = "clippy knows tests by their attribute only, and misses their helpers"
 )]
 
+mod client;
 mod contract;
+mod readme;
 mod tools;
