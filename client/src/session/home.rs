@@ -181,6 +181,9 @@ impl Home {
 
     /// Starts the session if that was not tried, and waits until it was.
     pub(super) async fn open(&self) {
+        if matches!(*self.shared.status.borrow(), Status::Up) {
+            return;
+        }
         if self.shared.begin() {
             thread::start(&self.shared);
         }

@@ -64,7 +64,7 @@ struct Waiting {
 /// What became of a request whose caller may wait.
 enum Here {
     /// Another receives: nothing was asked.
-    NotOurTurn,
+    NotOurTurn(Verb),
     /// It was answered, or can't be.
     Done(Option<Answer>),
     /// It takes its time.
@@ -88,10 +88,10 @@ impl Wire {
     /// Asks, and waits for the answer. `None`: the connection is gone or full, or the request too long for it; what was
     /// asked for may have happened.
     pub(super) async fn call(&self, verb: Verb) -> Option<Answer> {
-        match self.call_here(&verb) {
+        match self.call_here(verb) {
             Here::Done(answer) => answer,
             Here::Later(answer) => answer.await.ok(),
-            Here::NotOurTurn => self.ask(verb)?.await.ok(),
+            Here::NotOurTurn(verb) => self.ask(verb)?.await.ok(),
         }
     }
 
@@ -110,18 +110,20 @@ impl Wire {
     }
 
     /// Asks, and receives the answer on this thread, unless that takes long.
-    fn call_here(&self, verb: &Verb) -> Here {
-        let Some(mut room) = here::may_wait().then(|| self.room.try_lock()).flatten() else { return Here::NotOurTurn };
+    fn call_here(&self, verb: Verb) -> Here {
+        let Some(mut room) = here::may_wait().then(|| self.room.try_lock()).flatten() else {
+            return Here::NotOurTurn(verb);
+        };
         let (number, mut answer) = {
             let mut waiting = self.waiting.lock();
             if !waiting.answers.is_empty() {
-                return Here::NotOurTurn;
+                return Here::NotOurTurn(verb);
             }
             let Some(asked) = waiting.note() else { return Here::Done(None) };
             waiting.turn = Turn::Caller;
             asked
         };
-        let sent = self.send_for(number, verb.clone());
+        let sent = self.send_for(number, verb);
         let got = if sent { self.await_here(&mut room, &mut answer) } else { Some(None) };
         let others = self.waiting.lock().pass_on();
         drop(room);
@@ -135,8 +137,9 @@ impl Wire {
     #[expect(clippy::option_option, reason = "that it takes too long is one thing, that there is no answer another")]
     fn await_here(&self, room: &mut [u8], answer: &mut oneshot::Receiver<Answer>) -> Option<Option<Answer>> {
         let until = Instant::now() + MOST_HERE;
-        loop {
-            if let Err(error) = self.receive_all(room) {
+        // To look first would be for nothing: nobody answers as fast as that.
+        while self.wait_until(until) {
+            if let Err(error) = self.receive_one(room) {
                 debug!(%error, "the session's connection is gone");
                 // The session's thread comes back.
                 self.hang_up();
@@ -147,16 +150,18 @@ impl Wire {
                 Err(TryRecvError::Closed) => return Some(None),
                 Err(TryRecvError::Empty) => {}
             }
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return None;
-            }
-            let most = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::ZERO);
-            match poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], most) {
-                Ok(_) | Err(Errno::EINTR) => {}
-                Err(_) => return None,
-            }
         }
+        None
+    }
+
+    /// Waits for a frame, or the end. `false`: it takes too long.
+    fn wait_until(&self, until: Instant) -> bool {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return false;
+        }
+        let most = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::ZERO);
+        matches!(poll(&mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)], most), Ok(_) | Err(Errno::EINTR))
     }
 
     /// Says goodbye; the daemon hangs up then.
@@ -214,16 +219,21 @@ impl Wire {
     }
 
     fn receive_all(&self, room: &mut [u8]) -> Result<(), FrameError> {
-        loop {
-            match self.socket.receive(room, Wait::No) {
-                Ok(frame) => {
-                    let bytes = room.get(..frame.length).unwrap_or_default();
-                    let answer = Response::decode(bytes).map_err(|_| FrameError::Length)?;
-                    self.hand_out(answer, frame.descriptors);
-                }
-                Err(error) if error.would_block() => return Ok(()),
-                Err(error) => return Err(error),
+        while self.receive_one(room)? {}
+        Ok(())
+    }
+
+    /// Hands out the next answer. Whether one was there.
+    fn receive_one(&self, room: &mut [u8]) -> Result<bool, FrameError> {
+        match self.socket.receive(room, Wait::No) {
+            Ok(frame) => {
+                let bytes = room.get(..frame.length).unwrap_or_default();
+                let answer = Response::decode(bytes).map_err(|_| FrameError::Length)?;
+                self.hand_out(answer, frame.descriptors);
+                Ok(true)
             }
+            Err(error) if error.would_block() => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
