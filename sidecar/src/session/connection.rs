@@ -96,7 +96,9 @@ impl Connection {
     /// Sends an answer, now or when there is room for it.
     pub(super) fn answer(&mut self, mut answer: Answer) -> Result<(), Over> {
         self.made.extend(answer.made.drain(..));
-        self.made.retain(|id| !answer.settled.contains(id));
+        for id in answer.settled.drain(..) {
+            self.made.remove(&id);
+        }
         let bytes = answer.encode();
         self.unsent.push_back((bytes, answer.files));
         self.flush()

@@ -26,7 +26,7 @@ const LISTENER: u64 = 0;
 const MAILBOX: u64 = 1;
 const FIRST: u64 = 1;
 
-/// Frames of one connection, and connections, that are taken at a time, so that nobody is kept waiting by one.
+/// Connections that are taken at a time, so that nobody is kept waiting by them.
 const AT_A_TIME: usize = 32;
 
 /// Connections of a user beyond its sessions: of those that are about to say hello, or to be told that they can't.
@@ -97,8 +97,6 @@ impl Server {
             for event in events.iter().take(count) {
                 self.see(*event, &mut room);
             }
-            self.deliver();
-            self.end_some();
             self.look_around();
         }
     }
@@ -112,7 +110,10 @@ impl Server {
         let (about, what) = (event.data(), event.events());
         match about {
             LISTENER => self.accept(),
-            MAILBOX => {}
+            MAILBOX => {
+                self.deliver();
+                self.end_some();
+            }
             process if process % 2 == 1 => self.process_ended(process / 2),
             connection => {
                 let number = connection / 2;
@@ -146,11 +147,11 @@ impl Server {
         {
             connection.flush()?;
         }
-        for _ in 0..AT_A_TIME {
-            let Some(connection) = self.connections.get_mut(&number) else { return Ok(()) };
-            let Some(bytes) = connection.receive(room)? else { break };
+        // One at a time: to look whether there is another costs as much as to be told of it, and others come in between.
+        let Some(connection) = self.connections.get_mut(&number) else { return Ok(()) };
+        if let Some(bytes) = connection.receive(room)? {
             let request = Request::decode(bytes).map_err(|_| Over::Broke("what is no request"))?;
-            self.request(number, request)?;
+            return self.request(number, request);
         }
         // With nothing more to be read, an end that both sides have closed is over.
         let over = what.intersects(EpollFlags::EPOLLERR)
