@@ -114,8 +114,10 @@ impl Segments {
     /// Where a block lies.
     #[must_use]
     pub fn location(&self, place: Place) -> Location {
-        let bytes = self.0.set.lock().spaces.get(&place.unit).map(|space| space.segment.capacity());
-        Location::SharedMemory { name: self.name(place.unit), offset: place.offset, object_bytes: bytes }
+        let found = |space: &Space| (space.segment.name().to_owned(), Some(space.segment.capacity()));
+        let found = self.0.set.lock().spaces.get(&place.unit).map(found);
+        let (name, object_bytes) = found.unwrap_or_else(|| (self.name(place.unit), None));
+        Location::SharedMemory { name, offset: place.offset, object_bytes }
     }
 
     /// Memory that nobody pays for, in bytes.
