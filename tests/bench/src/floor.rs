@@ -28,7 +28,7 @@ pub(crate) fn noise(len: usize) -> Noise {
     Noise(buffer)
 }
 
-/// Bytes for the floor to write.
+/// Bytes for the floor to write, or to be written over.
 pub(crate) struct Noise(AlignedBuffer);
 
 impl std::ops::Deref for Noise {
@@ -36,6 +36,13 @@ impl std::ops::Deref for Noise {
 
     fn deref(&self) -> &[u8] {
         self.0.head(self.0.len())
+    }
+}
+
+impl std::ops::DerefMut for Noise {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        let len = self.0.len();
+        self.0.head_mut(len)
     }
 }
 

@@ -49,7 +49,7 @@ const fn figure(name: &'static str, kind: Kind, what: &'static str) -> Figure {
 }
 
 /// All of them, in the order in which they are measured.
-pub(crate) static FIGURES: [Figure; 24] = [
+pub(crate) static FIGURES: [Figure; 25] = [
     figure("lease.rpc.1", Kind::Leases, "a lease taken and released, at 1 payload, against two empty calls"),
     figure("lease.rpc.1k", Kind::Leases, "the same at 1,000 payloads, in RAM"),
     figure("lease.rpc.100k", Kind::Leases, "the same at 100,000 payloads, half in RAM and half on DISK"),
@@ -71,6 +71,7 @@ pub(crate) static FIGURES: [Figure; 24] = [
     figure("lease.fast.threads", Kind::Fast, "two threads against one, beside the same on plain private memory"),
     figure("lease.fast.during_churn", Kind::Fast, "the same while another client spills and promotes, p99 against p99"),
     figure("put.4k", Kind::Puts, "allocate, copy, commit 4 KiB, against two round trips on such a socket"),
+    figure("put.4k.batch64", Kind::Puts, "64 at a time: for each, against the copy alone"),
     figure("put.1m", Kind::Puts, "the same with 1 MiB, against a warm copy and two round trips"),
     figure("put.64m", Kind::Puts, "the same with 64 MiB"),
     figure("get.1m", Kind::Puts, "1 MiB taken, every page touched, dropped, against touching a mapping"),

@@ -4,6 +4,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use payload_manager_client::PayloadId;
 use payload_manager_client::blocking::Client;
 use payload_manager_shm::fdpass::{SeqPacket, Wait};
 
@@ -16,6 +17,9 @@ use crate::{Result, floor, part};
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 const PAGE: usize = 4096;
+
+/// Payloads that are made at a time, where they are made together.
+const BATCH: usize = 64;
 
 /// Bytes of a request and of an answer, about.
 const FRAME: usize = 150;
@@ -38,6 +42,10 @@ pub(super) async fn measure(ground: &mut Ground<'_>) -> Result<()> {
             ground.tell(Row::beside(name, "us", &beside, what, target))?;
         }
     }
+    if ground.wants("put.4k.batch64") {
+        let beside = puts_together(&client, 4 * KIB, middle)?;
+        ground.tell(Row::beside("put.4k.batch64", "us each", &beside, "a warm copy", Target::Beyond(2.0)))?;
+    }
     for (size, count, name) in [(MIB, middle, "get.1m"), (64 * MIB, large, "get.64m")] {
         if ground.wants(name) {
             let beside = gets(&client, size, count)?;
@@ -55,36 +63,96 @@ const LYING: usize = 256 * MIB;
 /// How long the daemon has for writing down and freeing what was deleted, before the next is measured.
 const SETTLES: Duration = Duration::from_millis(50);
 
-/// Allocate, copy, commit; and the floor. What was made is deleted now and then, outside of what is measured, so that its
-/// memory is warm for the next.
+/// Allocate, copy, commit; and the floor, now before and now after it. What was made is deleted now and then, outside of
+/// what is measured, so that its memory is warm for the next. The plain copy goes as far around as the payloads do: into
+/// memory that is there, and has left the caches for as long.
 fn puts(client: &Client, socket: &SeqPacket, size: usize, count: usize) -> Result<Beside> {
-    let (bytes, mut memory) = (floor::noise(size), vec![1; size]);
-    let mut beside = Beside::default();
     let (mut lying, most) = (Vec::new(), (LYING / size).min(200));
+    // Up to a page the copy is no more than a tenth of a microsecond, and part of what is allowed.
+    let copied = if size > PAGE { size } else { 0 };
+    let (bytes, mut memory) = (floor::noise(size), floor::noise(copied * most));
+    let mut beside = Beside::default();
     for round in 0..count + count / 10 + 2 {
         if lying.len() >= most {
             lying.drain(..).try_for_each(|id| client.delete(id))?;
             std::thread::sleep(SETTLES);
         }
-        let begun = Instant::now();
-        let mut payload = client.create(size as u64)?;
-        payload.copy_from_slice(&bytes);
-        let id = payload.commit()?.id;
-        let ours = begun.elapsed();
-        let begun = Instant::now();
-        round_trip(socket)?;
-        // Up to a page the copy is no more than a tenth of a microsecond, and part of what is allowed.
-        if size > 4 * KIB {
-            memory.copy_from_slice(&bytes);
-            black_box(&mut memory);
-        }
-        round_trip(socket)?;
-        let plain = begun.elapsed();
+        let at = lying.len() * copied;
+        let room = memory.get_mut(at..at + copied).unwrap_or_default();
+        let mut plain = || timed(|| plain_put(socket, &bytes, room));
+        let ours = || timed(|| put(client, &bytes));
+        let ((ours, id), (plain, ())) = match round % 2 {
+            0 => (ours()?, plain()?),
+            _ => {
+                let plain = plain()?;
+                (ours()?, plain)
+            }
+        };
         lying.push(id);
         // Twice through the memory that it is given, before it counts.
         if round >= (count / 10 + 2).max(2 * most).min(count) {
-            beside.ours.add(micros(ours));
-            beside.floor.add(micros(plain));
+            beside.ours.add(ours);
+            beside.floor.add(plain);
+        }
+    }
+    lying.into_iter().try_for_each(|id| client.delete(id))?;
+    Ok(beside)
+}
+
+/// What comes of `work`, and in how many microseconds.
+fn timed<T>(work: impl FnOnce() -> Result<T>) -> Result<(f64, T)> {
+    let begun = Instant::now();
+    let done = work()?;
+    Ok((micros(begun.elapsed()), done))
+}
+
+fn put(client: &Client, bytes: &[u8]) -> Result<PayloadId> {
+    let mut payload = client.create(bytes.len() as u64)?;
+    payload.copy_from_slice(bytes);
+    Ok(payload.commit()?.id)
+}
+
+fn plain_put(socket: &SeqPacket, bytes: &[u8], room: &mut [u8]) -> Result<()> {
+    round_trip(socket)?;
+    let copied = room.len();
+    room.copy_from_slice(bytes.get(..copied).unwrap_or_default());
+    black_box(room);
+    round_trip(socket)
+}
+
+/// The same of [`BATCH`] at a time, against the copies alone; for each.
+fn puts_together(client: &Client, size: usize, count: usize) -> Result<Beside> {
+    let (bytes, mut memory) = (floor::noise(size), floor::noise(size * BATCH));
+    let (lens, mut lying) = ([size as u64; BATCH], Vec::new());
+    let mut beside = Beside::default();
+    for round in 0..count + count / 10 + 2 {
+        let plain = || {
+            memory.chunks_mut(size).for_each(|room| room.copy_from_slice(&bytes));
+            black_box(&mut memory);
+            Ok(())
+        };
+        let ours = || {
+            let made: std::result::Result<Vec<_>, _> = client.create_many(&lens).into_iter().collect();
+            let mut payloads = made?;
+            payloads.iter_mut().for_each(|payload| payload.copy_from_slice(&bytes));
+            let committed: std::result::Result<Vec<_>, _> = client.commit_many(payloads).into_iter().collect();
+            Ok(committed?)
+        };
+        let ((ours, made), (plain, ())) = match round % 2 {
+            0 => (timed(ours)?, timed(plain)?),
+            _ => {
+                let plain = timed(plain)?;
+                (timed(ours)?, plain)
+            }
+        };
+        lying.extend(made.into_iter().map(|made| made.id));
+        if lying.len() >= 16 * BATCH {
+            lying.drain(..).try_for_each(|id| client.delete(id))?;
+            std::thread::sleep(SETTLES);
+        }
+        if round >= count / 10 + 2 {
+            beside.ours.add(ours / BATCH as f64);
+            beside.floor.add(plain / BATCH as f64);
         }
     }
     lying.into_iter().try_for_each(|id| client.delete(id))?;
