@@ -53,6 +53,8 @@
 #define PM_CREATE_OPTIONS_INIT \
     { (uint32_t)sizeof(pm_create_options), 0, 0, 0, 0, 0, 0, 0, 0, { 0 }, NULL, NULL, NULL, 0 }
 #define PM_READ_OPTIONS_INIT { (uint32_t)sizeof(pm_read_options), 0, 0, 0, 0 }
+#define PM_SPILL_OPTIONS_INIT { (uint32_t)sizeof(pm_spill_options), 0, 0, 0, 0, 0 }
+#define PM_SUBSCRIBE_OPTIONS_INIT { (uint32_t)sizeof(pm_subscribe_options), 0, 0, NULL }
 
 /**
  * The bytes that `pm_id_format` needs: 36 characters and a 0.
@@ -63,6 +65,11 @@
  * The version of the interface that this header describes.
  */
 #define PM_ABI_VERSION 0
+
+/**
+ * Wait without end.
+ */
+#define PM_FOREVER UINT64_MAX
 
 /**
  * What a call answers. 0 is success; 1 to 9 are answers that are no errors; 10 to 99 are this library's own; 101 to 116
@@ -633,16 +640,70 @@ typedef uint32_t pm_device;
 #endif // __cplusplus
 
 /**
+ * Where to begin.
+ */
+enum pm_start
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+    /**
+     * At the oldest entry that is kept.
+     */
+    PM_START_BEGINNING = 0,
+    /**
+     * At the next that is appended.
+     */
+    PM_START_LATEST = 1,
+    /**
+     * At pm_subscribe_options.offset.
+     */
+    PM_START_OFFSET = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum pm_start pm_start;
+#else
+typedef uint32_t pm_start;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
  * A connection to this host's daemon. Any number of threads may use it at once. Made by pm_connect; yours until
  * pm_client_close.
  */
 typedef struct pm_client pm_client;
 
 /**
+ * Edges of a lineage. One thread at a time uses it. Made by pm_lineage_get; yours until pm_lineage_close.
+ */
+typedef struct pm_lineage pm_lineage;
+
+/**
+ * Payloads, newest first. One thread at a time uses it. Made by pm_list_open; yours until pm_list_close.
+ */
+typedef struct pm_list pm_list;
+
+/**
+ * Metadata, or an event of it, with what it points to. Made by pm_metadata_get; yours until pm_metadata_close.
+ */
+typedef struct pm_metadata pm_metadata;
+
+/**
+ * Events, oldest first. One thread at a time uses it. Made by pm_metadata_events; yours until pm_metadata_events_close.
+ */
+typedef struct pm_metadata_cursor pm_metadata_cursor;
+
+/**
  * A payload that is being written. One thread at a time uses it. Made by pm_create; yours until pm_payload_commit or
  * pm_payload_abort, of which one must come.
  */
 typedef struct pm_payload pm_payload;
+
+/**
+ * A stream that is followed. One thread at a time uses it. Made by pm_subscribe; yours until pm_subscription_close.
+ */
+typedef struct pm_subscription pm_subscription;
 
 /**
  * A committed payload's bytes, in place, kept there by a lease that is renewed by itself. Any number of threads may read
@@ -890,6 +951,242 @@ typedef struct {
     uint32_t device;
 } pm_bytes;
 
+/**
+ * That a payload was made from another.
+ */
+typedef struct {
+    /**
+     * What was made; not looked at if you give it.
+     */
+    pm_id child;
+    /**
+     * What it was made from.
+     */
+    pm_id parent;
+    /**
+     * What was done; null is "" if you give it.
+     */
+    const char *operation;
+    /**
+     * What the parent was to it; null is "" if you give it.
+     */
+    const char *role;
+    /**
+     * Opaque; may be null if parameters_len is 0 and you give it.
+     */
+    const void *parameters;
+    /**
+     * Bytes.
+     */
+    size_t parameters_len;
+} pm_edge;
+
+/**
+ * A payload in a list. Times are milliseconds since 1970.
+ */
+typedef struct {
+    /**
+     * Which.
+     */
+    pm_id id;
+    /**
+     * Bytes.
+     */
+    uint64_t size;
+    /**
+     * When it was allocated.
+     */
+    uint64_t created_ms;
+    /**
+     * When its time is over; 0 if never.
+     */
+    uint64_t expires_ms;
+    /**
+     * A pm_tier: that of the fastest copy.
+     */
+    uint32_t tier;
+    /**
+     * A pm_state.
+     */
+    uint32_t state;
+    /**
+     * How many leases there are on it.
+     */
+    uint32_t active_leases;
+    /**
+     * 0 for now.
+     */
+    uint32_t reserved;
+} pm_summary;
+
+/**
+ * What is said about a payload.
+ */
+typedef struct {
+    /**
+     * Opaque to everybody but those who wrote it; may be null if data_len is 0 and you give it.
+     */
+    const void *data;
+    /**
+     * Bytes.
+     */
+    size_t data_len;
+    /**
+     * What data is; null is "" if you give it.
+     */
+    const char *schema;
+    /**
+     * Of an event: who said it; null is "" if you give it.
+     */
+    const char *source;
+    /**
+     * Of an event: which version said it; null is "" if you give it.
+     */
+    const char *version;
+    /**
+     * When it was said, in milliseconds since 1970; not looked at if you give it.
+     */
+    uint64_t at_ms;
+} pm_metadata_info;
+
+/**
+ * What a tier holds.
+ */
+typedef struct {
+    /**
+     * Payloads whose fastest copy is there.
+     */
+    uint64_t payloads;
+    /**
+     * Their bytes.
+     */
+    uint64_t bytes;
+    /**
+     * Bytes that it may hold; 0 if it is not configured, UINT64_MAX if there is no limit.
+     */
+    uint64_t capacity;
+    /**
+     * Bytes that are free; UINT64_MAX if there is no limit.
+     */
+    uint64_t free;
+} pm_tier_stats;
+
+/**
+ * What the daemon holds.
+ */
+typedef struct {
+    /**
+     * By pm_tier: GPU at 1, to OBJECT at 4; 0 is not used.
+     */
+    pm_tier_stats tiers[5];
+    /**
+     * Leases that hold.
+     */
+    uint64_t live_leases;
+    /**
+     * Clients with a session.
+     */
+    uint64_t sessions;
+    /**
+     * 0 for now.
+     */
+    uint64_t reserved[6];
+} pm_stats_info;
+
+/**
+ * An entry of a stream.
+ */
+typedef struct {
+    /**
+     * The payload.
+     */
+    pm_id id;
+    /**
+     * Its number in the stream, from 0; not looked at if you give it.
+     */
+    uint64_t offset;
+    /**
+     * When it was appended, in milliseconds since 1970; not looked at if you give it.
+     */
+    uint64_t append_ms;
+    /**
+     * When what it is about happened: seconds since 1970, if has_event_time is 1.
+     */
+    int64_t event_seconds;
+    /**
+     * And nanoseconds.
+     */
+    uint32_t event_nanos;
+    /**
+     * 1 if there is an event time.
+     */
+    uint32_t has_event_time;
+    /**
+     * How long what it is about took.
+     */
+    uint64_t duration_ns;
+    /**
+     * Words of one's own; null if tags_len is 0.
+     */
+    const pm_tag *tags;
+    /**
+     * How many.
+     */
+    size_t tags_len;
+} pm_entry;
+
+/**
+ * How to follow a stream. Begin with PM_SUBSCRIBE_OPTIONS_INIT.
+ */
+typedef struct {
+    /**
+     * sizeof(pm_subscribe_options).
+     */
+    uint32_t size;
+    /**
+     * A pm_start; for a group, where to begin when it has committed nothing yet.
+     */
+    uint32_t start;
+    /**
+     * For PM_START_OFFSET.
+     */
+    uint64_t offset;
+    /**
+     * A group, which goes on after what it has committed; or null.
+     */
+    const char *group;
+} pm_subscribe_options;
+
+/**
+ * How to spill. Begin with PM_SPILL_OPTIONS_INIT.
+ */
+typedef struct {
+    /**
+     * sizeof(pm_spill_options).
+     */
+    uint32_t size;
+    /**
+     * The pm_tier to spill to; 0 is what the payload's policy says.
+     */
+    uint32_t target;
+    /**
+     * 1: do not wait until it is done.
+     */
+    uint32_t no_wait;
+    /**
+     * 1: wait until nobody reads it.
+     */
+    uint32_t wait_for_leases;
+    /**
+     * 1: answer before the copy would survive a loss of power.
+     */
+    uint32_t no_fsync;
+    /**
+     * 0 for now.
+     */
+    uint32_t reserved;
+} pm_spill_options;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -1051,6 +1348,181 @@ pm_status pm_view_renew(const pm_view *view);
  * soon (pm_flush waits for it). Blocks only if it is the last of a connection that is closed.
  */
 pm_status pm_view_release(pm_view *view);
+
+/**
+ * Remembers what `child` was made from: all `len` edges or none. Blocks.
+ */
+pm_status pm_lineage_add(const pm_client *client, const pm_id *child, const pm_edge *edges, size_t len);
+
+/**
+ * What a payload was made from, or with `descendants` 1 what was made from it, up to `max_depth` steps away (0: all).
+ * Blocks. `*out` is yours: close it with pm_lineage_close.
+ */
+pm_status pm_lineage_get(const pm_client *client,
+                         const pm_id *id,
+                         uint8_t descendants,
+                         uint32_t max_depth,
+                         pm_lineage **out);
+
+/**
+ * The next edge, or PM_END. Does not block. What `out` points to is good until the next call with this lineage.
+ */
+pm_status pm_lineage_next(pm_lineage *lineage, pm_edge *out);
+
+/**
+ * Ends what pm_lineage_get made. Does not block.
+ */
+pm_status pm_lineage_close(pm_lineage *lineage);
+
+/**
+ * Lists payloads, all of them or those whose fastest copy is in the pm_tier `tier` (0: any). Does not block. `*out` is
+ * yours: close it with pm_list_close.
+ */
+pm_status pm_list_open(const pm_client *client, uint32_t tier, pm_list **out);
+
+/**
+ * The next payload, or PM_END. Blocks when it is time for another page.
+ */
+pm_status pm_list_next(pm_list *list, pm_summary *out);
+
+/**
+ * Ends a list. Does not block, unless it is the last of a connection that is closed.
+ */
+pm_status pm_list_close(pm_list *list);
+
+/**
+ * What is said about a payload now; PM_NOTHING, and `*owner` null, if nothing is. Blocks. `out` points into `*owner`,
+ * which is yours: close it with pm_metadata_close.
+ */
+pm_status pm_metadata_get(const pm_client *client, const pm_id *id, pm_metadata **owner, pm_metadata_info *out);
+
+/**
+ * Ends what pm_metadata_get made. Does not block.
+ */
+pm_status pm_metadata_close(pm_metadata *owner);
+
+/**
+ * Says something about a payload, instead of what was said; with `merge` 1 the data or the schema that comes empty keeps
+ * its stored value. Blocks.
+ */
+pm_status pm_metadata_set(const pm_client *client,
+                          const pm_id *id,
+                          const pm_metadata_info *metadata,
+                          uint8_t merge);
+
+/**
+ * Adds an event to what is said about a payload. Blocks.
+ */
+pm_status pm_metadata_append_event(const pm_client *client, const pm_id *id, const pm_metadata_info *event);
+
+/**
+ * The events of a payload. Does not block. `*out` is yours: close it with pm_metadata_events_close.
+ */
+pm_status pm_metadata_events(const pm_client *client, const pm_id *id, pm_metadata_cursor **out);
+
+/**
+ * The next event, or PM_END. Blocks. What `out` points to is good until the next call with this cursor.
+ */
+pm_status pm_metadata_events_next(pm_metadata_cursor *events, pm_metadata_info *out);
+
+/**
+ * Ends a cursor. Does not block, unless it is the last of a connection that is closed.
+ */
+pm_status pm_metadata_events_close(pm_metadata_cursor *events);
+
+/**
+ * What the daemon holds now. Blocks.
+ */
+pm_status pm_stats(const pm_client *client, pm_stats_info *out);
+
+/**
+ * Makes a stream, called "name" or "namespace/name", that keeps so many entries for so long; 0 is without limit. Blocks.
+ */
+pm_status pm_stream_create(const pm_client *client,
+                           const char *stream,
+                           uint64_t max_entries,
+                           uint64_t max_age_seconds);
+
+/**
+ * Deletes a stream with its entries and groups, and ends its subscriptions. Blocks.
+ */
+pm_status pm_stream_delete(const pm_client *client, const char *stream);
+
+/**
+ * Appends committed payloads: all `len` of them or none. Blocks until they are durable. Of an entry, set `id` and leave
+ * the rest 0 if there is nothing to say. `first_offset` is the number of the first, and may be null.
+ */
+pm_status pm_stream_append(const pm_client *client,
+                           const char *stream,
+                           const pm_entry *entries,
+                           size_t len,
+                           uint64_t *first_offset);
+
+/**
+ * The offset at which a group goes on, or PM_NOTHING if it has committed nothing. Blocks.
+ */
+pm_status pm_stream_committed(const pm_client *client, const char *stream, const char *group, uint64_t *out);
+
+/**
+ * Follows a stream: what it holds, then what is appended. Blocks. `options` may be null: from the oldest entry. `*out` is
+ * yours: close it with pm_subscription_close.
+ */
+pm_status pm_subscribe(const pm_client *client,
+                       const char *stream,
+                       const pm_subscribe_options *options,
+                       pm_subscription **out);
+
+/**
+ * The next entry. Blocks until there is one, at most so many milliseconds (PM_FOREVER: without end), then PM_TIMEOUT. An
+ * error is the end of the subscription. What `out` points to is good until the next call with this subscription.
+ */
+pm_status pm_subscription_next(pm_subscription *subscription,
+                               uint64_t timeout_ms,
+                               pm_entry *out);
+
+/**
+ * Remembers that this subscription's group is done with the entries up to this one. Blocks.
+ */
+pm_status pm_subscription_commit(const pm_subscription *subscription, uint64_t offset);
+
+/**
+ * Ends a subscription. Does not block, unless it is the last of a connection that is closed.
+ */
+pm_status pm_subscription_close(pm_subscription *subscription);
+
+/**
+ * Copies a payload to the pm_tier `to_tier`, which is faster than where it is. Blocks until it is there, unless `no_wait`
+ * is 1. `out` may be null.
+ */
+pm_status pm_promote(const pm_client *client,
+                     const pm_id *id,
+                     uint32_t to_tier,
+                     uint8_t no_wait,
+                     pm_descriptor *out);
+
+/**
+ * Moves a payload to a slower tier. Blocks. `options` may be null: to where its policy says, and on disk for good when it
+ * answers. PM_NOTHING if it is deleted by that (PM_TIER_VOID). `out` may be null.
+ */
+pm_status pm_spill(const pm_client *client,
+                   const pm_id *id,
+                   const pm_spill_options *options,
+                   pm_descriptor *out);
+
+/**
+ * Has a payload copied to the pm_tier `to_tier` in the background. Blocks until the daemon knows.
+ */
+pm_status pm_prefetch(const pm_client *client, const pm_id *id, uint32_t to_tier);
+
+/**
+ * Keeps a payload where it is for so many milliseconds, or with 0 until pm_unpin. Blocks until the daemon knows.
+ */
+pm_status pm_pin(const pm_client *client, const pm_id *id, uint64_t duration_ms);
+
+/**
+ * Ends a pin. Blocks until the daemon knows.
+ */
+pm_status pm_unpin(const pm_client *client, const pm_id *id);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -4,9 +4,9 @@
 use std::ffi::{CStr, c_char};
 use std::time::Duration;
 
-use payload_manager_client::Tier;
+use payload_manager_client::{StreamName, Tier};
 
-use crate::error::Failure;
+use crate::error::{Failure, pm_status};
 
 pub(crate) type Result<T> = std::result::Result<T, Failure>;
 
@@ -136,4 +136,16 @@ pub(crate) fn numbered<T: TryFrom<u8>>(number: u32, what: &str) -> Result<T> {
 /// Milliseconds; 0 is none.
 pub(crate) fn millis(ms: u64) -> Option<Duration> {
     (ms > 0).then(|| Duration::from_millis(ms))
+}
+
+/// A stream's name, as "name" or "namespace/name".
+///
+/// # Safety
+/// As for [`text`].
+pub(crate) unsafe fn stream(at: *const c_char) -> Result<StreamName> {
+    // SAFETY: as the caller promised.
+    let full = unsafe { required_text(at, "stream") }?;
+    let (namespace, name) = full.split_once('/').unwrap_or(("", full));
+    StreamName::new(namespace, name)
+        .map_err(|why| Failure::new(pm_status::PM_BAD_STREAM_NAME, format!("{full:?}: {why}")))
 }

@@ -23,10 +23,26 @@ mod client;
 mod payload;
 mod view;
 
+mod kept;
+mod lineage;
+mod list;
+mod metadata;
+mod stats;
+mod stream;
+mod subscription;
+mod tiering;
+
 pub use client::*;
 pub use error::*;
 pub use id::*;
+pub use lineage::*;
+pub use list::*;
+pub use metadata::*;
 pub use payload::*;
+pub use stats::*;
+pub use stream::*;
+pub use subscription::*;
+pub use tiering::*;
 pub use types::*;
 pub use version::*;
 pub use view::*;

@@ -1,6 +1,7 @@
 //! Listings and subscriptions as iterators.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 
@@ -103,5 +104,37 @@ impl Iterator for Subscription {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.connection.wait(self.entries.next())
+    }
+}
+
+impl Subscription {
+    /// The next entry, if there is one within `patience`; `None` if there was none, and one may still come.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::blocking::Client::connect(daemon.socket())?;
+    /// # let id = client.create(4096)?.commit()?.id;
+    /// use std::time::Duration;
+    ///
+    /// use payload_manager_client::{Start, StreamName};
+    ///
+    /// let frames = StreamName::new("", "frames")?;
+    /// client.create_stream(&frames, Default::default())?;
+    /// let mut entries = client.subscribe(&frames, Start::Beginning)?;
+    /// assert!(entries.next_within(Duration::from_millis(1))?.is_none());
+    /// client.append(&frames, [id])?;
+    /// assert!(entries.next_within(Duration::from_secs(60))?.is_some_and(|entry| entry.what.payload == id));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Why the subscription is over.
+    pub fn next_within(&mut self, patience: Duration) -> Result<Option<StreamEntry>> {
+        let Self { entries, connection } = self;
+        let next = connection.wait(async { tokio::time::timeout(patience, entries.next()).await });
+        next.unwrap_or_default().transpose()
     }
 }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
+use nix::sys::signal::{SigSet, Signal};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
@@ -73,6 +74,9 @@ fn start(stopped: oneshot::Receiver<Client>) -> io::Result<(Handle, JoinHandle<(
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let handle = runtime.handle().clone();
     let life = move || {
+        // Rust's own programs ignore it, others that have this thread in them would die of a daemon that is gone. Blocking
+        // it fails for no signal that there is.
+        let _ = SigSet::from(Signal::SIGPIPE).thread_block();
         runtime.block_on(async {
             if let Ok(client) = stopped.await {
                 // What takes longer is left to the daemon.
