@@ -51,13 +51,11 @@ impl Engine {
         let capacity = ledger.limits().capacity.get(Tier::Ram.index()).copied().flatten().unwrap_or(0);
         let quota = capacity / 100 * u64::from(self.0.quota.percent);
         let now = self.now().monotonic;
-        let waiting = |page: &SessionPage| {
-            let mut blocks: Vec<BlockName> = page.held(now).iter().map(|slot| slot.block).collect();
-            blocks.sort_unstable();
-            blocks.dedup();
-            blocks.into_iter().map(|block| ledger.waiting(block)).sum::<u64>()
+        let waiting = |page: &SessionPage| -> Kept {
+            let blocks = page.held(now).into_iter().map(|slot| slot.block);
+            blocks.map(|block| (block, ledger.waiting(block, Tier::Ram))).filter(|(_, bytes)| *bytes > 0).collect()
         };
-        let mut users: BTreeMap<u32, Vec<(u64, u32)>> = BTreeMap::new();
+        let mut users: BTreeMap<u32, Vec<(Kept, u32)>> = BTreeMap::new();
         for page in ledger.board().sessions.iter().filter(|page| page.standing() == Standing::Open) {
             if let Some(member) = members.get(&page.number()) {
                 users.entry(member.uid).or_default().push((waiting(page), page.number()));
@@ -67,15 +65,20 @@ impl Engine {
     }
 }
 
-/// Which of a user's sessions go, those that keep most first, until the others keep no more than the quota.
-fn beyond(quota: u64, mut sessions: Vec<(u64, u32)>) -> Vec<u32> {
-    sessions.sort_unstable();
-    let mut kept: u64 = sessions.iter().map(|(bytes, _)| bytes).sum();
+/// Blocks that wait for a session's leases, and the bytes of each.
+type Kept = BTreeMap<BlockName, u64>;
+
+/// Which of a user's sessions go, those that keep most first, until the others keep no more than the quota. What several
+/// keep is one block.
+fn beyond(quota: u64, mut sessions: Vec<(Kept, u32)>) -> Vec<u32> {
+    sessions.sort_by_cached_key(|(kept, session)| (kept.values().sum::<u64>(), *session));
+    let all = |sessions: &[(Kept, u32)]| -> u64 {
+        sessions.iter().flat_map(|(kept, _)| kept).collect::<BTreeMap<_, _>>().into_values().sum()
+    };
     let mut gone = Vec::new();
-    while kept > quota
-        && let Some((bytes, session)) = sessions.pop()
+    while all(&sessions) > quota
+        && let Some((_, session)) = sessions.pop()
     {
-        kept -= bytes;
         gone.push(session);
     }
     gone
@@ -83,12 +86,28 @@ fn beyond(quota: u64, mut sessions: Vec<(u64, u32)>) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
+    use payload_manager_types::EntryIndex;
+
     use super::*;
 
     #[test]
     fn the_sessions_that_keep_most_go_first_and_no_more_than_have_to() {
-        assert_eq!(beyond(10, vec![(4, 1), (6, 2)]), Vec::<u32>::new());
-        assert_eq!(beyond(9, vec![(4, 1), (6, 2)]), [2]);
-        assert_eq!(beyond(3, vec![(4, 1), (6, 2), (0, 3)]), [2, 1]);
+        let sessions = || vec![(kept(&[(1, 4)]), 1), (kept(&[(2, 5), (3, 1)]), 2), (kept(&[]), 3)];
+        assert_eq!(beyond(10, sessions()), Vec::<u32>::new());
+        assert_eq!(beyond(9, sessions()), [2]);
+        assert_eq!(beyond(3, sessions()), [2, 1]);
+    }
+
+    #[test]
+    fn what_several_sessions_keep_is_kept_once() {
+        let sessions = || vec![(kept(&[(1, 6)]), 1), (kept(&[(1, 6), (2, 1)]), 2), (kept(&[(1, 6)]), 3)];
+        assert_eq!(beyond(7, sessions()), Vec::<u32>::new());
+        assert_eq!(beyond(6, sessions()), [2]);
+        assert_eq!(beyond(5, sessions()), [2, 3, 1]);
+    }
+
+    fn kept(blocks: &[(u32, u64)]) -> Kept {
+        let name = |n| BlockName { index: EntryIndex::new(n).unwrap(), generation: 1 };
+        blocks.iter().map(|(n, bytes)| (name(*n), *bytes)).collect()
     }
 }

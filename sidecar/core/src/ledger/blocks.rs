@@ -109,9 +109,9 @@ impl<B: Board> Ledger<B> {
         self.backlog.contains(id, tier)
     }
 
-    /// Bytes that wait for the leases on this block; 0 where none do.
-    pub fn waiting(&self, block: BlockName) -> u64 {
-        self.backlog.held(block).map_or(0, |block| block.size)
+    /// Bytes of `tier` that wait for the leases on this block; 0 where none do.
+    pub fn waiting(&self, block: BlockName, tier: Tier) -> u64 {
+        self.backlog.held(block).filter(|block| block.tier == tier).map_or(0, |block| block.size)
     }
 
     /// Whether a payload that is gone still has blocks that leases keep.
