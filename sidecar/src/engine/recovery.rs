@@ -265,8 +265,13 @@ impl Recovery {
         if usable {
             return Some(RamBlock { record: at, place: record.place, block: record.block });
         }
-        let location = self.ram.location(record.id, record.place);
-        tracing::error!(payload = %record.id, ?location, "its shared-memory object is gone or was resized");
+        if facts.phase == Phase::Allocated {
+            // Its memory was not made yet, or not any more: nobody was told of it, or it was given up.
+            tracing::debug!(payload = %record.id, "an allocation has no memory: it is forgotten");
+        } else {
+            let location = self.ram.location(record.id, record.place);
+            tracing::error!(payload = %record.id, ?location, "its shared-memory object is gone or was resized");
+        }
         self.ledger.board_mut().free_record(at);
         None
     }
