@@ -1,10 +1,11 @@
 //! The run itself: workers and daemon, and what befalls them from round to round.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use payload_manager_tests::Daemon;
 use payload_manager_tests::crash::Dice;
+use payload_manager_tests::wait::HANGS;
 
 use crate::crowd::Crowd;
 use crate::tally::{Kind, Tally};
@@ -91,7 +92,15 @@ impl Chaos {
     /// All have ended in order, and what was kept is there.
     pub(crate) async fn end(mut self) -> (Daemon, Tally) {
         self.crowd.end();
-        self.harvest(usize::MAX).await;
+        let until = Instant::now() + HANGS;
+        while self.crowd.kept.count() > 0 {
+            assert!(
+                Instant::now() < until,
+                "{} that were kept can't be read, though nobody reads",
+                self.crowd.kept.count()
+            );
+            self.harvest(usize::MAX).await;
+        }
         let Self { daemon, crowd, .. } = self;
         well_said(&daemon.log().text());
         let tally = crowd.tally.clone();

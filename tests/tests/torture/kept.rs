@@ -48,7 +48,8 @@ impl Kept {
         self.0.len()
     }
 
-    /// Finds each of the oldest as it was made, and then deletes it. One that is being read is left for another time.
+    /// Finds each of the oldest as it was made, and then deletes it. One that is being read is left for another time, and
+    /// so is one on DISK while RAM is full of what others read: it can't come up now, which is no loss.
     pub(crate) async fn harvest(&mut self, rpc: &mut Rpc, tally: &mut Tally, most: usize) {
         let rest = self.0.split_off(most.min(self.0.len()));
         let mut left = Vec::new();
@@ -56,6 +57,10 @@ impl Kept {
             let named = WireId { value: id.as_bytes().to_vec() };
             let bytes = match rpc.get(named.clone()).await {
                 Ok(bytes) => bytes,
+                Err(status) if status.code() == Code::ResourceExhausted => {
+                    left.push((id, length));
+                    continue;
+                }
                 Err(status) => panic!("payload {id} of {length} bytes was committed, and is lost: {status:?}"),
             };
             check(&bytes, id, length).unwrap_or_else(|wrong| panic!("payload {id}, which nobody deletes: {wrong}"));
