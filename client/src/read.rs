@@ -121,7 +121,7 @@ pub struct PayloadView(Grip);
 /// How the bytes are held: by a session's lease, or by one that was asked for.
 #[derive(Clone)]
 enum Grip {
-    Session(Arc<Fast>),
+    Session(Fast),
     Called(Arc<Held>),
 }
 
@@ -144,7 +144,7 @@ impl PayloadView {
         }
     }
 
-    pub(crate) fn of_session(fast: Arc<Fast>) -> Self {
+    pub(crate) fn of_session(fast: Fast) -> Self {
         Self(Grip::Session(fast))
     }
 
@@ -273,6 +273,20 @@ impl PayloadView {
             Grip::Session(fast) => fast.renew(),
             Grip::Called(held) => try_renew(&held.rpc, &held.lease).await,
         }
+    }
+
+    /// The same, where that takes no call: nor does anything else about such a view.
+    pub(crate) fn renew_at_once(&self) -> Option<Result<()>> {
+        match &self.0 {
+            Grip::Session(fast) => Some(fast.renew()),
+            Grip::Called(_) => None,
+        }
+    }
+
+    /// Whether giving it back or renewing it takes a call.
+    #[inline]
+    pub(crate) const fn takes_calls(&self) -> bool {
+        matches!(self.0, Grip::Called(_))
     }
 
     /// Gives this view up. If it was the last of its clones, returns when the daemon has the lease back; dropping it

@@ -78,8 +78,8 @@ pub use self::{
     records::{BlockState, Record, RecordIx, Records, StoredRecord, TornRecord},
     segment::{Segment, SegmentMap, SegmentWriter},
     session::{
-        Clock, Fallback, HeldSlot, Lease, LeaseTable, MOST_SLOTS, ProcessMark, SLOT_STEP, SessionHolders, SessionPage,
-        SessionPages, SetAside, Standing, Swept, Wanted,
+        Clock, Fallback, HeldSlot, Lease, LeaseTable, MOST_SLOTS, ProcessMark, Renewals, SLOT_STEP, SessionHolders,
+        SessionPage, SessionPages, SetAside, Standing, Swept, Wanted,
     },
     view::{ReadMap, WriteMap},
 };

@@ -233,7 +233,7 @@ impl Client {
             Some(view) => view,
             None => self.wait(self.client.read_with(id, options))?,
         };
-        Ok(PayloadView { view, connection: self.connection.clone() })
+        Ok(PayloadView::new(view, &self.connection))
     }
 
     /// Where a payload is now: advice, for nothing keeps it there.

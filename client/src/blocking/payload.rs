@@ -149,11 +149,18 @@ impl fmt::Debug for PayloadMut {
 /// ```
 #[derive(Clone)]
 pub struct PayloadView {
-    pub(super) view: crate::PayloadView,
-    pub(super) connection: Arc<Connection>,
+    view: crate::PayloadView,
+    /// Of one that takes calls.
+    connection: Option<Arc<Connection>>,
 }
 
 impl PayloadView {
+    #[inline]
+    pub(super) fn new(view: crate::PayloadView, connection: &Arc<Connection>) -> Self {
+        let connection = view.takes_calls().then(|| Arc::clone(connection));
+        Self { view, connection }
+    }
+
     /// The payload as it was when it was leased.
     ///
     /// ```
@@ -221,7 +228,10 @@ impl PayloadView {
     /// # Errors
     /// As [`crate::PayloadView::renew`].
     pub fn renew(&self) -> Result<()> {
-        self.connection.wait(self.view.renew())
+        match &self.connection {
+            Some(connection) => connection.wait(self.view.renew()),
+            None => self.view.renew_at_once().unwrap_or(Ok(())),
+        }
     }
 
     /// Gives this view up; if it was the last of its clones, returns when the daemon has the lease back.
@@ -241,7 +251,8 @@ impl PayloadView {
     /// # Errors
     /// As [`crate::PayloadView::release`].
     pub fn release(self) -> Result<()> {
-        self.connection.wait(self.view.release())
+        // Without one, the drop is all that there is to it.
+        self.connection.map_or(Ok(()), |connection| connection.wait(self.view.release()))
     }
 }
 

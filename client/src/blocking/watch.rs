@@ -175,7 +175,7 @@ impl Client {
     /// As [`the async one`](crate::Client::read_many_with).
     pub fn read_many_with(&self, ids: &[PayloadId], options: ReadOptions) -> Result<Vec<Result<PayloadView>>> {
         let views = self.wait(self.client.read_many_with(ids, options))?.into_iter();
-        let view = |view| PayloadView { view, connection: self.connection.clone() };
+        let view = |view| PayloadView::new(view, &self.connection);
         Ok(views.map(|result| result.map(view)).collect())
     }
 

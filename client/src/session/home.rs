@@ -1,6 +1,5 @@
 //! One process's share of a client: its session if it has one, and how a forked child comes to its own.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -61,14 +60,34 @@ struct Seat(RwLock<Option<Seated>>);
 #[derive(Debug)]
 pub(super) struct Seated {
     pub(super) table: Table,
-    segments: HashMap<u32, Arc<Mapping>>,
+    /// By number: there are a few, mostly.
+    segments: Vec<(u32, Arc<Mapping>)>,
 }
 
 impl Seated {
     /// A segment that somebody on this seat has read from.
     #[inline]
     pub(super) fn segment(&self, id: u32) -> Option<&Arc<Mapping>> {
-        self.segments.get(&id)
+        self.segments.get(self.place_of(id).ok()?).map(|(_, mapping)| mapping)
+    }
+
+    #[inline]
+    fn place_of(&self, id: u32) -> std::result::Result<usize, usize> {
+        self.segments.binary_search_by_key(&id, |(there, _)| *there)
+    }
+
+    /// Has it at hand from now on; or what was at hand already.
+    fn keep(&mut self, id: u32, mapping: Arc<Mapping>) -> Arc<Mapping> {
+        if self.segments.len() >= MOST_SEATED {
+            self.segments.clear();
+        }
+        match self.place_of(id) {
+            Ok(_) => self.segment(id).map_or(mapping, Arc::clone),
+            Err(place) => {
+                self.segments.insert(place, (id, Arc::clone(&mapping)));
+                mapping
+            }
+        }
     }
 }
 
@@ -157,10 +176,7 @@ impl Home {
             && let Some(seated) = &mut *seat.0.write()
             && Arc::ptr_eq(seated.table.kept(), core)
         {
-            if seated.segments.len() >= MOST_SEATED {
-                seated.segments.clear();
-            }
-            return Arc::clone(seated.segments.entry(id).or_insert(mapping));
+            return seated.keep(id, mapping);
         }
         mapping
     }
@@ -252,7 +268,7 @@ impl Shared {
     pub(super) fn seat(&self, table: Option<&Table>) {
         for seat in &self.seats {
             let table = table.filter(|_| !self.has_left()).cloned();
-            let seated = table.map(|table| Seated { table, segments: HashMap::new() });
+            let seated = table.map(|table| Seated { table, segments: Vec::new() });
             // What was there is dropped when nobody is kept waiting by that.
             let before = std::mem::replace(&mut *seat.0.write(), seated);
             drop(before);

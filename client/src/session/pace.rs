@@ -1,16 +1,15 @@
 //! Which leases of a session are to be prolonged, and when to look next.
 //!
-//! A lease is noted under its slot, by a store: no queue, no timer of its own. The session's thread looks through the
-//! slots often enough for leases of the usual length; only one that is due before that wakes it.
+//! What there is to prolong is in the slots of the lease page: no queue, no timer of a lease's own. The session's thread
+//! looks through them often enough for leases of the usual length; only one that is due before that wakes it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
 
-use parking_lot::Mutex;
+use payload_manager_shm::Renewals;
 
 use super::bell::Bell;
 use super::life::Core;
-use super::take::Fast;
 
 /// Nothing is to be prolonged.
 const NEVER: u64 = u64::MAX;
@@ -19,7 +18,6 @@ const SHORTEST_MS: u64 = 10;
 
 #[derive(Debug)]
 pub(super) struct Pace {
-    slots: OnceLock<Box<[Mutex<Weak<Fast>>]>>,
     /// When the thread looks next at the latest, in milliseconds of the session's clock.
     next_ms: AtomicU64,
     /// Whether a lease was noted since the last look: then there is a next one.
@@ -29,20 +27,13 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) fn new(bell: Arc<Bell>) -> Self {
-        Self { slots: OnceLock::new(), next_ms: AtomicU64::new(NEVER), noted: AtomicBool::new(false), bell }
+        Self { next_ms: AtomicU64::new(NEVER), noted: AtomicBool::new(false), bell }
     }
 
-    /// Makes room for so many leases; before the first.
-    pub(super) fn make_room(&self, slots: usize) {
-        self.slots.get_or_init(|| (0..slots).map(|_| Mutex::default()).collect());
-    }
-
-    /// Prolongs a lease for as long as its view lives.
+    /// A lease was taken that is to be prolonged then, for as long as its view lives. After it was taken: between its slot
+    /// and what is looked at here lies the fence of that.
     #[inline]
-    pub(super) fn note(&self, slot: usize, fast: &Arc<Fast>, due_ms: u64) {
-        let Some(place) = self.slots.get().and_then(|slots| slots.get(slot)) else { return };
-        let before = std::mem::replace(&mut *place.lock(), Arc::downgrade(fast));
-        drop(before);
+    pub(super) fn note(&self, due_ms: u64) {
         // In this order; see [`Self::look`].
         if !self.noted.load(Ordering::SeqCst) {
             self.noted.store(true, Ordering::SeqCst);
@@ -62,7 +53,7 @@ impl Pace {
     /// Who notes a lease relies on the next look that it sees announced, and rings only if that is too late. So each look
     /// announces the next one before it begins, and may come earlier but not later: a lease that it misses was noted after
     /// that, and marks so. Leases come and go without waking this thread, which rests when none came and none is left.
-    pub(super) fn look(&self, core: &Core, woken: bool) {
+    pub(super) fn look(&self, core: &Core, leases: &Renewals<Arc<Core>>, woken: bool) {
         let now = core.clock.now_ms();
         let due = self.next_ms().is_some_and(|next| next <= now);
         if !due && !woken {
@@ -71,7 +62,7 @@ impl Pace {
         let usual = now + (core.default_ms() / 4).max(SHORTEST_MS);
         let came = self.noted.swap(false, Ordering::SeqCst);
         self.next_ms.store(usual, Ordering::SeqCst);
-        let soonest = self.prolong();
+        let soonest = prolong(core, leases);
         if soonest != NEVER {
             self.next_ms.store(usual.min(soonest.max(now + SHORTEST_MS)), Ordering::SeqCst);
         } else if !came {
@@ -82,17 +73,10 @@ impl Pace {
             }
         }
     }
+}
 
-    /// Prolongs what is due; when the next one is.
-    fn prolong(&self) -> u64 {
-        let mut soonest = NEVER;
-        for place in self.slots.get().into_iter().flatten() {
-            // In a statement of its own: if ours turns out to be the last, the view is dropped outside the lock.
-            let fast = place.lock().upgrade();
-            if let Some(due_ms) = fast.and_then(|fast| fast.prolong()) {
-                soonest = soonest.min(due_ms);
-            }
-        }
-        soonest
-    }
+/// Prolongs what is due; when the next one is.
+fn prolong(core: &Core, leases: &Renewals<Arc<Core>>) -> u64 {
+    let left = if core.is_over() { None } else { leases.prolong() };
+    left.map_or(NEVER, |left| core.clock.now_ms() + crate::keeper::millis(left))
 }

@@ -31,7 +31,7 @@ pub(super) struct Mapped {
 pub(super) struct Mapping(Mapped);
 
 /// A view's bytes: inside, as was seen when this was made.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Part {
     mapping: Arc<Mapping>,
     offset: u64,

@@ -14,18 +14,18 @@ use crate::descriptor::{Descriptor, Location, PayloadId};
 use crate::error::{Error, Result};
 use crate::read::ReadOptions;
 
-/// A view of a session: its part of the mapping, and its lease. Dropped in this order.
-#[derive(Debug)]
+/// A view of a session: its part of the mapping, and its lease. Dropped in this order. Clones share the lease; nothing of it
+/// is on the heap, but what its descriptor is, once somebody has asked.
+#[derive(Debug, Clone)]
 pub(crate) struct Fast {
     bytes: Bytes,
     lease: Lease<Arc<Core>>,
     asked_ms: u64,
-    /// What its descriptor is, once somebody has asked.
-    shown: OnceLock<Descriptor>,
+    shown: OnceLock<Box<Descriptor>>,
 }
 
 /// Where a view's bytes are.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Bytes {
     /// In an object or file of the payload's own, which was opened for it.
     Block(Arc<Block>),
@@ -37,7 +37,7 @@ pub(super) enum Bytes {
 #[derive(Debug)]
 pub(crate) enum Taken {
     /// All there is to it.
-    View(Arc<Fast>),
+    View(Fast),
     /// A lease, on a block that is not mapped yet.
     Unmapped(Unmapped),
     /// Nothing: ask the daemon.
@@ -63,6 +63,7 @@ impl OwnSessions {
                 let wanted = Wanted { duration: Duration::from_millis(asked_ms), min_tier };
                 let reachable = |tier| matches!(tier, Tier::Ram | Tier::Disk);
                 let lease = seat.table.take_if(id, wanted, |face| reachable(face.tier)).ok()?;
+                core.pace.note(lease.granted_ms().saturating_sub(asked_ms / 2));
                 let unmapped = Unmapped { lease, asked_ms };
                 Some(match unmapped.segment() {
                     Some(segment) => unmapped.look_in(seat.segment(segment)),
@@ -115,14 +116,11 @@ impl Unmapped {
         }
     }
 
-    /// A view of these bytes, prolonged from now on.
+    /// A view of these bytes.
     #[inline]
-    pub(super) fn over(self, bytes: Bytes) -> Arc<Fast> {
+    pub(super) fn over(self, bytes: Bytes) -> Fast {
         let Self { lease, asked_ms } = self;
-        let fast = Arc::new(Fast { bytes, lease, asked_ms, shown: OnceLock::new() });
-        let core = fast.lease.kept();
-        core.pace.note(fast.lease.slot_number(), &fast, core.clock.now_ms() + asked_ms / 2);
-        fast
+        Fast { bytes, lease, asked_ms, shown: OnceLock::new() }
     }
 }
 
@@ -156,8 +154,8 @@ impl Fast {
         let face = self.lease.face();
         match &self.bytes {
             Bytes::Block(block) if block.descriptor.version == face.version => &block.descriptor,
-            Bytes::Block(block) => self.shown.get_or_init(|| as_shown(face, block.descriptor.clone())),
-            Bytes::Part(part) => self.shown.get_or_init(|| self.as_said(part)),
+            Bytes::Block(block) => self.shown.get_or_init(|| Box::new(as_shown(face, block.descriptor.clone()))),
+            Bytes::Part(part) => self.shown.get_or_init(|| Box::new(self.as_said(part))),
         }
     }
 
@@ -216,14 +214,5 @@ impl Fast {
         }
         let renewed = self.lease.renew(Duration::from_millis(self.asked_ms));
         renewed.map(drop).map_err(|_| Error::lease_over())
-    }
-
-    /// Prolongs it if half of its time is over. When it is due next; `None` when it is over.
-    pub(super) fn prolong(&self) -> Option<u64> {
-        let due_ms = || self.lease.deadline().0.saturating_sub(self.asked_ms / 2);
-        if due_ms() <= self.lease.kept().clock.now_ms() {
-            self.renew().ok()?;
-        }
-        Some(due_ms())
     }
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use payload_manager_shm::DirectoryReader;
 use payload_manager_shm::fdpass::{FrameError, SeqPacket};
+use payload_manager_shm::{DirectoryReader, Renewals};
 use tracing::{debug, warn};
 
 use super::bell::Bell;
@@ -51,6 +51,7 @@ struct Thread {
 /// What it takes to take the session up again.
 struct Session {
     core: Weak<Core>,
+    leases: Renewals<Arc<Core>>,
     id: u64,
     secret: Vec<u8>,
     pages: Pages,
@@ -151,11 +152,9 @@ impl Thread {
         let pages = welcomed.pages()?;
         let Welcomed { socket, welcome, directory, page, clock } = welcomed;
         let core = Arc::new(Core::new(&welcome, clock, Arc::clone(&self.shared.mark), tie));
-        let session =
-            Session { core: Arc::downgrade(&core), id: welcome.session_id, secret: welcome.secret.clone(), pages };
         let table = Table::new(DirectoryReader::of_file(directory)?, page, clock, Arc::clone(&core))?;
-        core.pace.make_room(table.capacity());
-        self.session = Some(session);
+        let (core, leases) = (Arc::downgrade(&core), table.renewals());
+        self.session = Some(Session { core, leases, id: welcome.session_id, secret: welcome.secret, pages });
         let wire = Arc::new(Wire::new(socket, Arc::clone(&self.bell)));
         self.shared.connect(Some(&wire));
         self.shared.seat(Some(&table));
@@ -204,8 +203,8 @@ impl Thread {
     }
 
     fn prolong(&self, called: bool) {
-        if let Some(core) = self.core() {
-            core.pace.look(&core, called);
+        if let Some((session, core)) = self.session.as_ref().zip(self.core()) {
+            core.pace.look(&core, &session.leases, called);
         }
     }
 

@@ -49,7 +49,7 @@ impl OwnSessions {
     }
 
     /// Opens and maps what is leased: a view each, in their order.
-    pub(crate) async fn open(&self, leases: Vec<Unmapped>) -> Vec<Option<Arc<Fast>>> {
+    pub(crate) async fn open(&self, leases: Vec<Unmapped>) -> Vec<Option<Fast>> {
         self.map_segments(&leases).await;
         let (mut views, mut own) = (Vec::with_capacity(leases.len()), Vec::new());
         for (at, unmapped) in leases.into_iter().enumerate() {
@@ -63,7 +63,9 @@ impl OwnSessions {
         }
         let (places, own): (Vec<usize>, Vec<Unmapped>) = own.into_iter().unzip();
         for (at, view) in places.into_iter().zip(self.open_own(own).await) {
-            views.get_mut(at).into_iter().for_each(|place| place.clone_from(&view));
+            if let Some(place) = views.get_mut(at) {
+                *place = view;
+            }
         }
         views
     }
@@ -100,7 +102,7 @@ impl OwnSessions {
         }
     }
 
-    fn in_segment(&self, segment: u32, unmapped: Unmapped) -> Option<Arc<Fast>> {
+    fn in_segment(&self, segment: u32, unmapped: Unmapped) -> Option<Fast> {
         let core = Arc::clone(unmapped.lease.kept());
         let mapping = self.home()?.seat_segment(&core, segment, &core.segments.get(segment)?);
         match unmapped.look_in(Some(&mapping)) {
@@ -121,7 +123,7 @@ impl OwnSessions {
     }
 
     /// The same of what lies in objects and files of its own.
-    async fn open_own(&self, leases: Vec<Unmapped>) -> Vec<Option<Arc<Fast>>> {
+    async fn open_own(&self, leases: Vec<Unmapped>) -> Vec<Option<Fast>> {
         let mut views = Vec::with_capacity(leases.len());
         let mut leases = leases.into_iter();
         while leases.len() > 0 {
@@ -252,7 +254,7 @@ fn places(
 
 impl Unmapped {
     /// Maps what the daemon opened, if that is what is leased.
-    fn map(self, (place, file): (Place, File)) -> Option<Arc<Fast>> {
+    fn map(self, (place, file): (Place, File)) -> Option<Fast> {
         let (name, face) = (self.lease.block(), self.lease.face());
         let told = descriptor(place.payload_descriptor).ok()?;
         let same = place.generation == u32::from(name.generation) && place.length_bytes == face.length;

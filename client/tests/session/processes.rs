@@ -87,6 +87,52 @@ fn a_forked_child_maps_segments_by_a_session_of_its_own() {
 }
 
 /// Where the traced child says that its loop begins and ends.
+#[test]
+fn taking_sharing_renewing_and_giving_back_allocates_nothing() {
+    let (session, _fake, client) = connected();
+    let (in_segment, in_object) = (filled(&client, b"hello"), filled(&client, b"hello"));
+    session.move_into(in_segment, 1, 4096, &details());
+    // A thread's first lease allocates, as does mapping: a block is mapped while a view has it.
+    let kept = client.read(in_object).unwrap();
+    let turns = || {
+        for id in [in_segment, in_object].iter().cycle().take(100) {
+            let view = client.read(*id).unwrap();
+            let other = view.clone();
+            drop(view);
+            assert!(other.is_valid() && other.renew().is_ok() && !other.time_left().is_zero() && other[0] == b'h');
+            assert!(other.release().is_ok());
+        }
+    };
+    turns();
+    let counted = allocation_counter::measure(turns);
+    assert_eq!((counted.count_total, counted.bytes_total), (0, 0));
+    let asked = allocation_counter::measure(|| drop(client.read(in_segment).unwrap().descriptor().clone()));
+    assert!(asked.count_total > 0, "what is asked for beyond that is counted, so that nothing else is missed");
+    drop(kept);
+    assert_eq!(session.live(), 0);
+}
+
+#[test]
+fn the_lease_of_a_view_and_its_clones_ends_with_the_last_of_them_wherever_that_is() {
+    let (session, _fake, client) = connected();
+    let id = filled(&client, b"hello");
+    session.move_into(id, 1, 4096, &details());
+    for _ in 0..100 {
+        let view = client.read(id).unwrap();
+        std::thread::scope(|scope| {
+            for clone in (0..3).map(|_| view.clone()) {
+                scope.spawn(move || drop((clone.clone(), clone)));
+            }
+        });
+        assert_eq!((session.live(), view.is_valid()), (1, true));
+        let other = view.clone();
+        drop(view);
+        assert_eq!((session.live(), other.is_valid()), (1, true));
+        drop(other);
+        assert_eq!(session.live(), 0);
+    }
+}
+
 const BEGIN: &str = "/pm-test-begin";
 const END: &str = "/pm-test-end";
 const TRACED: &str = "PM_TEST_TRACED";

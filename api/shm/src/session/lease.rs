@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use payload_manager_types::{BlockName, LeaseDeadline};
 
+use super::notes::Note;
 use super::table::{Anchor, Body};
 use crate::directory::{Details, Face};
 use crate::slot::{self, NotRenewed, SlotState, Tick, Word};
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::AtomicU64;
 
 /// A lease on one copy of a payload. Dropping it gives it back: one store.
 ///
@@ -17,23 +18,27 @@ use crate::sync::{AtomicU64, Ordering};
 /// the lease is dropped all the same, with one exception: when the daemon has closed the session (its uid pins more than
 /// it may), they can go at the deadline.
 ///
-/// It stays in its slot for life, so it is not cloned: share it by reference or by count. In a child of the process that
-/// took it, it is not valid, and dropping it does nothing.
+/// It stays in its slot for life. Clones share it, and the last one that is dropped gives it back. In a child of the process
+/// that took it, it is not valid, and dropping it does nothing.
 #[derive(Debug)]
 pub struct Lease<K = ()> {
     anchor: Arc<Anchor<K>>,
     at: usize,
     word: Word,
     face: Face,
-    /// What was asked for and granted: milliseconds of the daemon's clock. The slot can say more, after a renewal that
-    /// found the page closed; such a deadline is one that the daemon has not seen.
-    granted_ms: AtomicU64,
+}
+
+impl<K> Clone for Lease<K> {
+    fn clone(&self) -> Self {
+        self.note().into_iter().for_each(Note::share);
+        Self { anchor: Arc::clone(&self.anchor), at: self.at, word: self.word, face: self.face }
+    }
 }
 
 impl<K> Lease<K> {
     #[inline]
-    pub(super) fn new(anchor: Arc<Anchor<K>>, at: usize, word: Word, face: Face, until: LeaseDeadline) -> Self {
-        Self { anchor, at, word, face, granted_ms: AtomicU64::new(until.0) }
+    pub(super) fn new(anchor: Arc<Anchor<K>>, at: usize, word: Word, face: Face) -> Self {
+        Self { anchor, at, word, face }
     }
 
     /// What the directory showed when it was taken: tier, place, length, version of the copy that is leased.
@@ -79,7 +84,7 @@ impl<K> Lease<K> {
     #[inline]
     fn stands(&self, word: Word, now_ms: u64) -> bool {
         let now = self.body().directory.tick(LeaseDeadline(now_ms));
-        let granted = now_ms < self.granted_ms.load(Ordering::Relaxed);
+        let granted = now_ms < self.granted_ms();
         granted && word.state() == SlotState::Live && !word.deadline().is_over_at(now)
     }
 
@@ -98,7 +103,7 @@ impl<K> Lease<K> {
 
     fn ends(&self, word: Word, now_ms: u64) -> LeaseDeadline {
         let said = word.deadline().to_deadline(self.body().directory.epoch_ms(), now_ms);
-        said.min(LeaseDeadline(self.granted_ms.load(Ordering::Relaxed)))
+        said.min(LeaseDeadline(self.granted_ms()))
     }
 
     /// Prolongs it to `duration` from now; never shortens it. When it ends now. No system call.
@@ -118,13 +123,26 @@ impl<K> Lease<K> {
         let until = LeaseDeadline(now_ms.saturating_add(millis)).max(self.ends(word, now_ms));
         let (slot, state) = self.slot().zip(body.state()).ok_or(NotRenewed::PageClosed)?;
         slot::renew(slot, state, Tick::new(until, body.directory.epoch_ms()))?;
-        self.granted_ms.fetch_max(until.0, Ordering::Relaxed);
+        self.note().into_iter().for_each(|note| note.prolonged(note.grant(), until.0));
         Ok(until)
     }
 
     #[inline]
     fn body(&self) -> &Body<K> {
         &self.anchor.body
+    }
+
+    #[inline]
+    fn note(&self) -> Option<&Note> {
+        self.body().note(self.at)
+    }
+
+    /// When it ends by what was asked for and granted, in milliseconds of the daemon's clock: [`Self::deadline`], but for
+    /// what the daemon has changed.
+    #[inline]
+    #[must_use]
+    pub fn granted_ms(&self) -> u64 {
+        self.note().map_or(0, |note| note.grant().until_ms())
     }
 
     #[inline]
@@ -144,6 +162,7 @@ impl<K> Drop for Lease<K> {
     #[inline]
     fn drop(&mut self) {
         if self.body().lines.are_ours()
+            && self.note().is_some_and(Note::leave)
             && let Some(slot) = self.slot()
         {
             slot::give_back(slot);

@@ -55,8 +55,10 @@ mod clock;
 mod lease;
 mod lines;
 mod mark;
+mod notes;
 mod page;
 mod pages;
+mod renewals;
 mod table;
 
 #[cfg(test)]
@@ -67,6 +69,7 @@ pub use self::lease::Lease;
 pub use self::mark::ProcessMark;
 pub use self::page::{HeldSlot, SessionPage, Standing, Swept};
 pub use self::pages::{SessionHolders, SessionPages, SetAside};
+pub use self::renewals::Renewals;
 pub use self::table::{Fallback, LeaseTable, Wanted};
 
 use crate::layout::{Kind, session_slots_at};

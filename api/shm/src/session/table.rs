@@ -9,7 +9,9 @@ use payload_manager_types::{BlockName, EntryIndex, InstanceId, PayloadId, Tier};
 use super::clock::Clock;
 use super::lease::Lease;
 use super::lines::{Lines, with_slot};
+use super::notes::{Note, Notes};
 use super::plan;
+use super::renewals::Renewals;
 use crate::directory::{DirectoryReader, Face};
 use crate::error::OpenError;
 use crate::layout::{DirectoryEntry, HEADER_BYTES, Kind, read_words};
@@ -86,6 +88,8 @@ pub(super) struct Body<K> {
     pub(super) directory: DirectoryReader,
     pub(super) page: Page,
     pub(super) lines: Arc<Lines>,
+    /// By line.
+    notes: Box<[Notes]>,
     pub(super) clock: Clock,
     pub(super) keep: K,
 }
@@ -101,7 +105,8 @@ impl<K> LeaseTable<K> {
         let os = |source| OpenError::Os { name: "the mark of this process".to_owned(), source };
         let count = page.max() as usize / SLOTS;
         let lines = Arc::new(Lines::new(count).map_err(os)?);
-        let body = Arc::new(Body { directory, page, lines, clock, keep });
+        let notes = (0..count).map(|_| Notes::new()).collect();
+        let body = Arc::new(Body { directory, page, lines, notes, clock, keep });
         let anchors = (0..count).map(|_| Arc::new(Anchor { body: Arc::clone(&body) })).collect();
         Ok(Self { shared: Arc::new(Shared { body, anchors }) })
     }
@@ -156,7 +161,10 @@ impl<K> LeaseTable<K> {
         let taken = with_slot(
             &body.lines,
             |line| body.free_slot(line),
-            |at| slots.get(at).map(|slot| (at, slot::take(slot, entry.seq_word(), state, word, seq))),
+            |at| {
+                body.note(at)?.begin(until.0, millis);
+                Some((at, slot::take(slots.get(at)?, entry.seq_word(), state, word, seq)))
+            },
         );
         match taken.flatten().ok_or(Fallback::NoSlot)? {
             (_, Err(NotTaken::EntryMoved)) => Ok(None),
@@ -164,9 +172,15 @@ impl<K> LeaseTable<K> {
             (at, Ok(())) => {
                 body.note_read(index);
                 let anchor = self.shared.anchors.get(at / SLOTS).ok_or(Fallback::NoSlot)?;
-                Ok(Some(Lease::new(Arc::clone(anchor), at, word, face, until)))
+                Ok(Some(Lease::new(Arc::clone(anchor), at, word, face)))
             }
         }
+    }
+
+    /// For whoever prolongs its leases.
+    #[must_use]
+    pub fn renewals(&self) -> Renewals<K> {
+        Renewals(Arc::downgrade(&self.shared.body))
     }
 
     /// The directory that leases are taken from.
@@ -238,6 +252,12 @@ impl<K> Body<K> {
     #[inline]
     pub(super) fn slots(&self) -> &[AtomicU64] {
         self.page.items().unwrap_or_default()
+    }
+
+    /// What is noted of the lease in a slot.
+    #[inline]
+    pub(super) fn note(&self, slot: usize) -> Option<&Note> {
+        Some(self.notes.get(slot / SLOTS)?.of(slot))
     }
 
     /// A free slot of one's own line, counted from the start of the page.

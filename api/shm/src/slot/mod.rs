@@ -127,10 +127,29 @@ pub fn renew<A: Atomic64>(slot: &A, page: &A, until: Tick) -> Result<Word, NotRe
 
 #[inline]
 pub(crate) fn renew_with<A: Atomic64, B: Barrier>(slot: &A, page: &A, until: Tick) -> Result<Word, NotRenewed> {
-    let renewed = change(slot, |word| (word.state() == SlotState::Live).then(|| word.with_deadline(until)));
+    move_deadline::<A, B>(slot, page, until, |word| word.state() == SlotState::Live)
+}
+
+fn move_deadline<A: Atomic64, B: Barrier>(
+    slot: &A,
+    page: &A,
+    until: Tick,
+    which: impl Fn(Word) -> bool,
+) -> Result<Word, NotRenewed> {
+    let renewed = change(slot, |word| which(word).then(|| word.with_deadline(until)));
     let word = renewed.map_err(|found| found.map_or(NotRenewed::Free, |word| NotRenewed::Over(word.state())))?;
     B::raise::<A>();
     if page.load(Ordering::Relaxed) == PAGE_OPEN { Ok(word) } else { Err(NotRenewed::PageClosed) }
+}
+
+/// Moves the deadline of a live lease to `until` if the slot still says `seen`: for whoever does not hold the lease, and may
+/// find another one in its place.
+///
+/// # Errors
+/// As [`renew`]; `Over` with the state that it is in, [`SlotState::Live`] too, when the slot says something else by now.
+pub fn prolong<A: Atomic64>(slot: &A, page: &A, seen: Word, until: Tick) -> Result<Word, NotRenewed> {
+    let same = |word: Word| word == seen && word.state() == SlotState::Live;
+    move_deadline::<A, Full>(slot, page, until, same)
 }
 
 /// Takes a lease on any block of `index` away from its holder: REVOKED, the name stays. What it became.
