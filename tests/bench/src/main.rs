@@ -29,7 +29,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Result<T> = std::result::Result<T, Failure>;
 
 fn main() -> ExitCode {
-    if let Some(exit) = part::of_the_daemon().or_else(part::of_the_echo) {
+    if let Some(exit) = part::of_the_daemon().or_else(part::of_the_echo).or_else(part::of_the_reader) {
         return exit;
     }
     match Cli::read() {

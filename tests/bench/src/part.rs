@@ -3,8 +3,9 @@
 
 use std::ffi::OsString;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::{Child, Command, ExitCode, Stdio};
 
+use crate::figures::two;
 use clap::Parser;
 use nix::sys::signal::Signal;
 use payload_manager::cli::{Cli, Command as Part};
@@ -17,6 +18,31 @@ const WORD: &str = "the-daemon-that-is-measured";
 
 /// What it is for the other one.
 const ECHO: &str = "the-echo-that-is-measured";
+
+/// What it is for the other reader.
+const READER: &str = "the-reader-that-is-measured";
+
+/// Reads payloads as it is told on stdin, if this process was started for that.
+pub(crate) fn of_the_reader() -> Option<ExitCode> {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_none_or(|first| first != READER) {
+        return None;
+    }
+    let address = words.next()?;
+    Some(match two::read_as_told(&address.to_string_lossy()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("the other reader: {error}");
+            ExitCode::FAILURE
+        }
+    })
+}
+
+/// Starts another reader of the daemon at this address. It ends when its stdin does.
+pub(crate) fn reader(address: &str) -> std::io::Result<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args([READER, address]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()
+}
 
 /// Sends back what it gets on a socket like that of sessions, until that is closed; if this process was started for that.
 pub(crate) fn of_the_echo() -> Option<ExitCode> {
@@ -35,7 +61,7 @@ pub(crate) fn of_the_echo() -> Option<ExitCode> {
 }
 
 /// Starts an echo, and the end of the socket to it.
-pub(crate) fn echo(folder: &Path) -> crate::Result<(SeqPacket, std::process::Child)> {
+pub(crate) fn echo(folder: &Path) -> crate::Result<(SeqPacket, Child)> {
     let path = folder.join("echo.sock");
     let listener = Listener::bind(&path, 0o600)?;
     let child = Command::new(std::env::current_exe()?).arg(ECHO).arg(&path).spawn()?;
@@ -71,7 +97,7 @@ pub(crate) fn command(settings: &[(&str, String)], log: &Path) -> std::io::Resul
         command.env_remove(name);
     }
     // Ctrl-C in a terminal is for the measurement alone, which then ends its daemon.
-    command.process_group(0).stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+    command.process_group(0).stdin(Stdio::null()).stdout(Stdio::null());
     command.stderr(std::fs::File::create(log)?);
     Ok(command)
 }

@@ -3,7 +3,6 @@
 //! A sample is the mean of many views, because a clock costs as much as one. That no system call is made is what
 //! `client/tests/session/processes.rs` counts, and `api/shm/tests/hot_path.rs` under a filter that kills whoever makes one.
 
-use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +11,7 @@ use std::time::Instant;
 use payload_manager_client::PayloadId;
 use payload_manager_client::blocking::Client;
 
-use super::Ground;
+use super::{Ground, two};
 use crate::daemon::Daemon;
 use crate::row::{Row, Target};
 use crate::sample::{Beside, Times, nanos};
@@ -26,25 +25,24 @@ pub(super) async fn measure(ground: &mut Ground<'_>) -> Result<()> {
     let daemon = Daemon::start_new(ground.base, 1024 * MIB, 1024 * MIB).await?;
     let (few, many, views) = (ground.scale.few as usize, ground.scale.many as usize, ground.scale.views);
     let mut rows = Vec::new();
-    let wants: Vec<bool> = ["hot", "random", "threads", "during_churn"]
-        .iter()
-        .map(|name| ground.wants(&format!("lease.fast.{name}")))
-        .collect();
-    let wants = |at: usize| wants.get(at).copied().unwrap_or(false);
     let client = Client::connect(daemon.socket())?;
     let mut ids = Vec::new();
     put(&client, &mut ids, few)?;
-    if wants(0) {
+    if ground.wants("lease.fast.hot") {
         rows.push(hot(&client, &ids, views)?);
     }
-    if wants(2) {
-        rows.push(threads(&client, &ids, views)?);
+    if ground.wants("lease.fast.two") {
+        rows.push(two::threads(&client, &ids, views)?);
     }
-    if wants(3) {
+    if ground.wants("lease.fast.two.processes") {
+        rows.push(two::processes(&client, &ids, views)?);
+    }
+    if ground.wants("lease.fast.during_churn") {
         rows.push(during_churn(&client, &ids, views)?);
     }
-    if wants(1) {
+    if ground.wants("lease.fast.random") {
         put(&client, &mut ids, many)?;
+        shuffle(&mut ids);
         rows.push(random(&client, &ids, views)?);
     }
     drop(client);
@@ -61,7 +59,7 @@ fn put(client: &Client, ids: &mut Vec<PayloadId>, count: usize) -> Result<()> {
 }
 
 /// Nanoseconds a view, in the mean of so many.
-fn views(client: &Client, ids: &[PayloadId], count: usize, mut next: impl FnMut() -> usize) -> Result<f64> {
+pub(super) fn views(client: &Client, ids: &[PayloadId], count: usize, mut next: impl FnMut() -> usize) -> Result<f64> {
     let begun = Instant::now();
     for _ in 0..count {
         let id = ids.get(next() % ids.len()).ok_or("no payloads")?;
@@ -71,8 +69,11 @@ fn views(client: &Client, ids: &[PayloadId], count: usize, mut next: impl FnMut(
 }
 
 /// One after the other.
-fn in_order() -> impl FnMut() -> usize {
-    let mut at = 0;
+pub(super) fn in_order() -> impl FnMut() -> usize {
+    in_order_from(0)
+}
+
+fn in_order_from(mut at: usize) -> impl FnMut() -> usize {
     move || {
         at += 1;
         at
@@ -90,6 +91,14 @@ fn at_random(seed: u64) -> impl FnMut() -> usize {
     }
 }
 
+/// In an order of their own: which one is next a program knows, and where that lies nobody.
+fn shuffle(ids: &mut [PayloadId]) {
+    let mut next = at_random(7);
+    for at in (1..ids.len()).rev() {
+        ids.swap(at, next() % (at + 1));
+    }
+}
+
 fn hot(client: &Client, ids: &[PayloadId], times: Times) -> Result<Row> {
     let mut beside = Beside::default();
     let memory = floor::noise(ids.len() * SIZE);
@@ -104,7 +113,8 @@ fn random(client: &Client, ids: &[PayloadId], times: Times) -> Result<Row> {
     let mut beside = Beside::default();
     let memory = floor::noise(ids.len() * SIZE);
     for round in 0..=times.rounds {
-        beside.ours.add(views(client, ids, times.samples, at_random(round as u64))?);
+        let from = round * times.samples;
+        beside.ours.add(views(client, ids, times.samples, in_order_from(from))?);
         beside.floor.add(lines(&memory, times.samples, at_random(round as u64)));
     }
     let floor = "dependent random reads of 64 bytes";
@@ -120,44 +130,6 @@ fn lines(memory: &[u8], count: usize, mut next: impl FnMut() -> usize) -> f64 {
         found = memory.get(at..at + SIZE).map_or(0, |line| line.iter().step_by(8).map(|byte| usize::from(*byte)).sum());
     }
     black_box(found);
-    nanos(begun.elapsed()) / count as f64
-}
-
-/// How many times as much two threads do as one: of views, and of look-ups in a map of each thread's own.
-fn threads(client: &Client, ids: &[PayloadId], times: Times) -> Result<Row> {
-    let mut beside = Beside::default();
-    for _ in 0..times.rounds.div_ceil(4) {
-        let ours = |()| views(client, ids, times.samples * 4, in_order());
-        beside.ours.add(scaling(ours)?);
-        let plain = |()| Ok(look_ups(ids, times.samples * 4));
-        beside.floor.add(scaling(plain)?);
-    }
-    let floor = "two threads on memory of their own";
-    Ok(Row::beside("lease.fast.threads", "x", &beside, floor, Target::Share(0.9)))
-}
-
-fn scaling(work: impl Fn(()) -> Result<f64> + Sync) -> Result<f64> {
-    let alone = work(())?;
-    let together: Vec<Result<f64>> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..2).map(|_| scope.spawn(|| work(()))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err("a thread panicked".into()))).collect()
-    });
-    let mut rate = 0.0;
-    for each in together {
-        rate += alone / each?;
-    }
-    Ok(rate)
-}
-
-fn look_ups(ids: &[PayloadId], count: usize) -> f64 {
-    let mut map: HashMap<PayloadId, u64> = ids.iter().map(|id| (*id, 0)).collect();
-    let (begun, mut next) = (Instant::now(), in_order());
-    for _ in 0..count {
-        if let Some(found) = ids.get(next() % ids.len()).and_then(|id| map.get_mut(id)) {
-            *found += 1;
-        }
-    }
-    black_box(map.len());
     nanos(begun.elapsed()) / count as f64
 }
 
@@ -194,7 +166,7 @@ fn during_churn(client: &Client, ids: &[PayloadId], times: Times) -> Result<Row>
     Ok(Row::beside("lease.fast.during_churn", "ns", &beside, floor, Target::TimesP99(1.5)))
 }
 
-/// As [`look_ups`], in a sorted list, which is there already.
+/// Nanoseconds a look-up in a sorted list.
 fn look_ups_warm(ids: &[PayloadId], count: usize) -> f64 {
     let (begun, mut next, mut found) = (Instant::now(), in_order(), 0usize);
     for _ in 0..count {
@@ -203,15 +175,4 @@ fn look_ups_warm(ids: &[PayloadId], count: usize) -> f64 {
     }
     black_box(found);
     nanos(begun.elapsed()) / count as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn two_threads_that_do_not_meet_do_twice_as_much_as_one() {
-        assert!((scaling(|()| Ok(2.0)).unwrap() - 2.0).abs() < f64::EPSILON);
-        assert!(scaling(|()| Err("no".into())).is_err());
-    }
 }

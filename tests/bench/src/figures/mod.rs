@@ -10,6 +10,7 @@ mod loaded;
 mod puts;
 mod retire;
 mod stream;
+pub(crate) mod two;
 
 use std::path::{Path, PathBuf};
 
@@ -68,7 +69,8 @@ pub(crate) static FIGURES: [Figure; 25] = [
     figure("stats.1m", Kind::Listing, "Stats at 1,000,000 payloads, against an empty call"),
     figure("lease.fast.hot", Kind::Fast, "a view taken and dropped without a call, 1,000 payloads, one thread"),
     figure("lease.fast.random", Kind::Fast, "the same at 100,000 payloads at random, against dependent random reads"),
-    figure("lease.fast.threads", Kind::Fast, "two threads against one, beside the same on plain private memory"),
+    figure("lease.fast.two", Kind::Fast, "two threads against one, beside the same on plain private memory"),
+    figure("lease.fast.two.processes", Kind::Fast, "the same with two processes"),
     figure("lease.fast.during_churn", Kind::Fast, "the same while another client spills and promotes, p99 against p99"),
     figure("put.4k", Kind::Puts, "allocate, copy, commit 4 KiB, against two round trips on such a socket"),
     figure("put.4k.batch64", Kind::Puts, "64 at a time: for each, against the copy alone"),
