@@ -8,8 +8,11 @@ use payload_manager_types::{BlockName, LeaseDeadline};
 use super::notes::Note;
 use super::table::{Anchor, Body};
 use crate::directory::{Details, Face};
-use crate::slot::{self, NotRenewed, SlotState, Tick, Word};
+use crate::slot::{self, NotRenewed, SlotState, Word};
 use crate::sync::AtomicU64;
+
+/// How often its slot may change while it is prolonged.
+const TRIES: usize = 64;
 
 /// A lease on one copy of a payload. Dropping it gives it back: one store.
 ///
@@ -102,8 +105,7 @@ impl<K> Lease<K> {
     }
 
     fn ends(&self, word: Word, now_ms: u64) -> LeaseDeadline {
-        let said = word.deadline().to_deadline(self.body().directory.epoch_ms(), now_ms);
-        said.min(LeaseDeadline(self.granted_ms()))
+        LeaseDeadline(self.body().said(word, now_ms).min(self.granted_ms()))
     }
 
     /// Prolongs it to `duration` from now; never shortens it. When it ends now. No system call.
@@ -111,6 +113,18 @@ impl<K> Lease<K> {
     /// # Errors
     /// It is over, or the session is: take another lease.
     pub fn renew(&self, duration: Duration) -> Result<LeaseDeadline, NotRenewed> {
+        let mut done = Err(NotRenewed::Free);
+        for _ in 0..TRIES {
+            done = self.try_renew(duration);
+            // Its slot was changed meanwhile, and it still is a lease.
+            if done != Err(NotRenewed::Over(SlotState::Live)) {
+                break;
+            }
+        }
+        done
+    }
+
+    fn try_renew(&self, duration: Duration) -> Result<LeaseDeadline, NotRenewed> {
         let body = self.body();
         let word = self.look().ok_or(NotRenewed::Free)?;
         let now_ms = body.clock.now_ms();
@@ -121,9 +135,7 @@ impl<K> Lease<K> {
         }
         let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).min(super::table::LONGEST_MS);
         let until = LeaseDeadline(now_ms.saturating_add(millis)).max(self.ends(word, now_ms));
-        let (slot, state) = self.slot().zip(body.state()).ok_or(NotRenewed::PageClosed)?;
-        slot::renew(slot, state, Tick::new(until, body.directory.epoch_ms()))?;
-        self.note().into_iter().for_each(|note| note.prolonged(note.grant(), until.0));
+        body.move_deadline(self.at, word, now_ms, until)?;
         Ok(until)
     }
 

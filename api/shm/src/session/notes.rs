@@ -84,10 +84,19 @@ impl Note {
 
     /// The lease that `seen` is of was prolonged until then. Says nothing of the one that came after it.
     pub(super) fn prolonged(&self, seen: Grant, until_ms: u64) {
+        self.change(seen, |now_ms| now_ms.max(until_ms));
+    }
+
+    /// The daemon has let it have no more than that.
+    pub(super) fn lowered(&self, seen: Grant, until_ms: u64) {
+        self.change(seen, |now_ms| now_ms.min(until_ms));
+    }
+
+    fn change(&self, seen: Grant, until_ms: impl Fn(u64) -> u64) {
         let mut now = seen;
-        while now.until_ms() < until_ms && now.0 >> MS_BITS == seen.0 >> MS_BITS {
-            let longer = now.with_until(until_ms);
-            match self.grant.compare_exchange(now.0, longer.0, Ordering::Relaxed, Ordering::Relaxed) {
+        while now.0 >> MS_BITS == seen.0 >> MS_BITS {
+            let next = now.with_until(until_ms(now.until_ms()));
+            match self.grant.compare_exchange(now.0, next.0, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return,
                 Err(other) => now = Grant(other),
             }
@@ -154,7 +163,9 @@ mod tests {
         note.prolonged(first, 900);
         assert_eq!((note.grant().until_ms(), note.asked_ms()), (1_000, 20), "never shortened");
         note.prolonged(first, 2_000);
-        assert_eq!(note.grant().until_ms(), 2_000);
+        note.lowered(first, 1_800);
+        note.lowered(first, 9_000);
+        assert_eq!(note.grant().until_ms(), 1_800, "and lowered only by what is less");
         note.begin(1_500, 30);
         note.prolonged(first, 9_000);
         assert_eq!((note.grant().until_ms(), note.asked_ms()), (1_500, 30));

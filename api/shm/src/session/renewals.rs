@@ -6,7 +6,7 @@ use std::time::Duration;
 use payload_manager_types::LeaseDeadline;
 
 use super::table::{Body, LONGEST_MS};
-use crate::slot::{self, NotRenewed, SlotState, Tick, line};
+use crate::slot::{self, NotRenewed, SlotState, Tick, Word, line};
 use crate::sync::{Ordering, fence};
 
 /// A way to all leases of a session, for whoever prolongs them: [`LeaseTable::renewals`](super::LeaseTable::renewals).
@@ -36,9 +36,9 @@ impl<K> Body<K> {
     fn prolong(&self, at: usize, now_ms: u64) -> Option<u64> {
         let (slot, note) = (self.slots().get(at)?, self.note(at)?);
         let word = slot::look(slot)?;
-        let (grant, asked_ms) = (note.grant(), note.asked_ms().min(LONGEST_MS));
-        let said = word.deadline().to_deadline(self.directory.epoch_ms(), now_ms).0;
-        let ends = said.min(grant.until_ms());
+        let asked_ms = note.asked_ms().min(LONGEST_MS);
+        let said = self.said(word, now_ms);
+        let ends = said.min(note.grant().until_ms());
         if word.state() != SlotState::Live || ends <= self.clock.latest_after(now_ms) {
             return None;
         }
@@ -47,14 +47,39 @@ impl<K> Body<K> {
             return Some(due_ms);
         }
         let until = LeaseDeadline((now_ms + asked_ms).max(said));
-        match slot::prolong(slot, self.state()?, word, Tick::new(until, self.directory.epoch_ms())) {
-            Ok(_) => {
-                note.prolonged(grant, until.0);
-                Some(until.0 - asked_ms / 2)
-            }
+        match self.move_deadline(at, word, now_ms, until) {
+            Ok(()) => Some(until.0 - asked_ms / 2),
             // The daemon was at it, or it is another lease by now: one look more.
             Err(NotRenewed::Over(SlotState::Live)) => Some(now_ms),
             Err(_) => None,
         }
+    }
+
+    /// The deadline in a slot.
+    pub(super) fn said(&self, word: Word, now_ms: u64) -> u64 {
+        word.deadline().to_deadline(self.directory.epoch_ms(), now_ms).0
+    }
+
+    /// Moves the deadline of a lease from what `seen` says.
+    ///
+    /// On a page that is closed, the daemon may have seen what the slot said, and nothing after that: so this is all that is
+    /// granted, until it is clear that the daemon sees the new one.
+    ///
+    /// # Errors
+    /// As [`slot::prolong`].
+    pub(super) fn move_deadline(
+        &self,
+        at: usize,
+        seen: Word,
+        now_ms: u64,
+        until: LeaseDeadline,
+    ) -> Result<(), NotRenewed> {
+        let (slot, note) = self.slots().get(at).zip(self.note(at)).ok_or(NotRenewed::Free)?;
+        let grant = note.grant();
+        note.lowered(grant, self.said(seen, now_ms));
+        let until_tick = Tick::new(until, self.directory.epoch_ms());
+        slot::prolong(slot, self.state().ok_or(NotRenewed::PageClosed)?, seen, until_tick)?;
+        note.prolonged(grant, until.0);
+        Ok(())
     }
 }

@@ -189,6 +189,46 @@ fn a_lease_prolongs_by_renewal_and_is_lowered_once() {
 }
 
 #[test]
+fn leases_are_prolonged_when_they_are_due_by_who_has_none_of_them() {
+    let mut daemon = Daemon::new(2);
+    let (_, table) = daemon.session();
+    let renewals = table.renewals();
+    assert_eq!(renewals.prolong(), None, "there is none");
+    let lease = table.take(id(0), RAM).unwrap();
+    let (clone, until) = (lease.clone(), lease.deadline());
+    let left = renewals.prolong().unwrap();
+    assert!(left > RAM.duration / 4 && left <= RAM.duration / 2 && lease.deadline() == until, "not due: {left:?}");
+    let soon = LeaseDeadline(monotonic_ms() + 1_000);
+    assert_eq!(daemon.pages.sweep(monotonic_ms(), soon).lowered, 1);
+    assert_eq!(lease.deadline(), soon);
+    assert!(renewals.prolong().is_some_and(|left| left > RAM.duration / 4));
+    assert!(lease.deadline() > soon && lease.is_valid() && clone.deadline() == lease.deadline());
+    drop(lease);
+    assert!(renewals.prolong().is_some() && daemon.holders(0) == (1, 1), "its clone has it");
+    daemon.pages.revoke(daemon.block(0).index);
+    assert_eq!((renewals.prolong(), clone.state()), (None, Some(SlotState::Revoked)));
+    drop(clone);
+    assert_eq!((renewals.prolong(), daemon.holders(0)), (None, (0, 0)));
+    let kept = table.take(id(1), RAM).unwrap();
+    drop(table);
+    assert!(renewals.prolong().is_some(), "a lease keeps its session");
+    drop(kept);
+    assert_eq!(renewals.prolong(), None);
+}
+
+#[test]
+fn stable_lease_on_a_closed_page_what_the_daemon_saw_last_is_all_that_holds() {
+    let mut daemon = Daemon::new(2);
+    let (number, table) = daemon.session();
+    let leases = [0, 1].map(|n| table.take(id(n), RAM).unwrap());
+    let seen = LeaseDeadline(monotonic_ms() + 10_000);
+    let held = daemon.pages.get_mut(number).unwrap().close(monotonic_ms(), seen);
+    assert_eq!(held.iter().map(|held| held.deadline).collect::<Vec<_>>(), [seen; 2], "the daemon looks no more");
+    assert_eq!((leases[0].renew(MINUTE), table.renewals().prolong()), (Err(NotRenewed::PageClosed), None));
+    assert_eq!(leases.map(|lease| (lease.deadline(), lease.is_valid())), [(seen, true); 2]);
+}
+
+#[test]
 fn a_lease_past_its_deadline_claims_nothing_and_pins_until_it_is_given_back() {
     let mut daemon = Daemon::new(1);
     let (_, table) = daemon.session();

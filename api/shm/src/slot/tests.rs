@@ -128,10 +128,11 @@ impl Atomic64 for Interrupted {
 #[test]
 fn stable_lease_a_mark_never_brings_back_what_was_given_back_meanwhile() {
     type Mark = fn(&Interrupted) -> Option<Word>;
-    let marks: [Mark; 3] = [
+    let marks: [Mark; 4] = [
         |slot| expire(slot, at(20)),
         |slot| lower_deadline(slot, at(5)),
         |slot| revoke(slot, EntryIndex::new(1).unwrap()),
+        |slot| prolong(slot, slot, live(1, 10), at(30)).ok(),
     ];
     let next = live(2, 4);
     for (mark, then) in marks.into_iter().flat_map(|mark| [(mark, 0), (mark, next.bits())]) {

@@ -65,7 +65,8 @@ pub(super) fn processes(client: &Client, ids: &[PayloadId], times: Times) -> Res
 fn alternate(times: Times, mut both: impl FnMut(Loop) -> Result<f64>) -> Result<Beside> {
     let mut beside = Beside::default();
     // The first of each warms up: the other process's session, and its segments.
-    (both(Loop::Views)?, both(Loop::Plain)?);
+    both(Loop::Views)?;
+    both(Loop::Plain)?;
     for round in 0..times.rounds.div_ceil(4) {
         if round % 2 == 0 {
             beside.ours.add(both(Loop::Views)?);
