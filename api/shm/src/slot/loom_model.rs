@@ -282,29 +282,6 @@ fn a_weaker_fence_in_renew_loses_against_page_close() {
     renew_against_close::<Weak>();
 }
 
-/// A thread that holds nothing prolongs what it saw, while the holder gives back and takes again; then the block goes. That
-/// what was given back stays so is in `tests`, as for other marks.
-#[test]
-fn stable_lease_prolonging_what_is_another_threads() {
-    model(|| {
-        let world = World::new();
-        world.slot.store(lease(0).bits(), Ordering::SeqCst);
-        let others = Arc::clone(&world);
-        let others = thread::spawn(move || prolong(&others.slot, &others.page, lease(0), at(30)));
-        let holder = Arc::clone(&world);
-        let holder = thread::spawn(move || {
-            holder.read(0);
-            give_back(&holder.slot);
-            if holder.take_and_read::<Full>().is_some() {
-                give_back(&holder.slot);
-            }
-        });
-        retire(&world);
-        let _ = others.join().unwrap();
-        holder.join().unwrap();
-    });
-}
-
 /// What is there by then is another lease, or none: it is left as it is.
 #[test]
 fn a_lease_is_prolonged_only_while_it_is_the_one_that_was_seen() {

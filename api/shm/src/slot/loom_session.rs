@@ -184,6 +184,12 @@ fn stable_lease_lowering_against_give_back() {
     mark_against_give_back(|slot| assert!(lower_deadline(slot, at(5)).is_none_or(|word| word.deadline() == at(5))));
 }
 
+/// By a thread of the client that does not hold the lease.
+#[test]
+fn stable_lease_prolonging_against_give_back() {
+    mark_against_give_back(|slot| assert!(prolong(slot, slot, lease(0), at(30)).is_err(), "the slot is no open page"));
+}
+
 /// Lowering a deadline and renewing it: whichever comes last stands, and the lease with it.
 #[test]
 fn a_lease_outlives_lowering_against_renewal() {
