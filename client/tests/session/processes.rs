@@ -86,7 +86,6 @@ fn a_forked_child_maps_segments_by_a_session_of_its_own() {
     assert_eq!(session.asked("segments"), 2, "what the child asked for is the child's");
 }
 
-/// Where the traced child says that its loop begins and ends.
 #[test]
 fn taking_sharing_renewing_and_giving_back_allocates_nothing() {
     let (session, _fake, client) = connected();
@@ -133,6 +132,7 @@ fn the_lease_of_a_view_and_its_clones_ends_with_the_last_of_them_wherever_that_i
     }
 }
 
+/// Where the traced child says that its loop begins and ends.
 const BEGIN: &str = "/pm-test-begin";
 const END: &str = "/pm-test-end";
 const TRACED: &str = "PM_TEST_TRACED";
