@@ -3,6 +3,7 @@
 //! The order is the one that makes a start safe: folders, locks, ids, shared pages, catalog, recovery, and only then the
 //! sockets.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use payload_manager_core::facts::Facts;
 use payload_manager_core::ledger::{Limits, Watermarks};
 use payload_manager_shm::{FolderLock, LockError};
 use payload_manager_tiers::{CgroupGauge, DiskOptions, DiskTier, Found, RamTier, Segments, TierError, TierStore};
-use payload_manager_types::{Tier, UnixMillis};
+use payload_manager_types::{PayloadId, Tier, UnixMillis};
 
 use crate::archive::ArchiveWriter;
 use crate::clock::{Clock, SystemClock};
@@ -196,7 +197,7 @@ fn revive(config: &Config, store: &dyn Store, ram: &RamTier, disk: &DiskTier) ->
         instance::check_prefix(&config.shm_prefix, instance)?;
     }
     let mut reader = store.reader()?;
-    let (rows, files) = read_all(&mut *reader, disk)?;
+    let Read { rows, files, objects } = read_all(&mut *reader, ram, disk)?;
     let newest = rows.iter().map(|row| row.created).max().unwrap_or_default();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::not_before(within_reason(newest)));
     let limits = limits(config);
@@ -208,23 +209,31 @@ fn revive(config: &Config, store: &dyn Store, ram: &RamTier, disk: &DiskTier) ->
         tracing::warn!("the shared pages of the last run are gone; what only RAM held is lost");
     }
     let doomed = reader.doomed()?;
-    let remains = Remains { pages, rows, doomed, ram: ram.clone(), disk: disk.clone(), files };
+    let remains = Remains { pages, rows, doomed, ram: ram.clone(), objects, disk: disk.clone(), files };
     let recovered = recover(remains, limits)?;
     failpoint::hit("start-recovered");
     tracing::info!(%instance, report = ?recovered.report, "recovered");
     Ok((recovered, clock))
 }
 
-/// Every row and every file. With many of them these two are what a start takes longest for, so they are read side by
-/// side; neither changes anything.
-fn read_all(reader: &mut dyn Reader, disk: &DiskTier) -> Result<(Vec<Facts>, Vec<Found>), StartError> {
+/// What a start has to compare.
+struct Read {
+    rows: Vec<Facts>,
+    files: Vec<Found>,
+    objects: HashMap<PayloadId, u64>,
+}
+
+/// Every row, every file, every object. With many of them these are what a start takes longest for, so they are read side
+/// by side; none changes anything.
+fn read_all(reader: &mut dyn Reader, ram: &RamTier, disk: &DiskTier) -> Result<Read, StartError> {
     std::thread::scope(|scope| {
-        let survey = scope.spawn(|| disk.survey());
+        let (files, objects) = (scope.spawn(|| disk.survey()), scope.spawn(|| ram.survey()));
         let mut rows = Vec::new();
         let read = reader.payloads(&mut |row| rows.push(row));
-        let files = survey.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let files = files.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let objects = objects.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         read?;
-        Ok((rows, files?))
+        Ok(Read { rows, files: files?, objects: objects? })
     })
 }
 

@@ -70,13 +70,7 @@ macro_rules! id {
         impl fmt::Display for $name {
             /// Lower-case hexadecimal in the 8-4-4-4-12 form of a UUID.
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                for (i, byte) in self.0.iter().enumerate() {
-                    if matches!(i, 4 | 6 | 8 | 10) {
-                        f.write_str("-")?;
-                    }
-                    write!(f, "{byte:02x}")?;
-                }
-                Ok(())
+                f.write_str(std::str::from_utf8(&to_hex(&self.0)).map_err(|_| fmt::Error)?)
             }
         }
 
@@ -108,6 +102,20 @@ id!(
     /// Names one daemon's belongings: its catalog, its folder, its shared pages.
     InstanceId
 );
+
+/// At once, because a start says tens of thousands of names with ids in them.
+fn to_hex(bytes: &[u8; 16]) -> [u8; 36] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [b'-'; 36];
+    let places = (0..36).filter(|at| !matches!(at, 8 | 13 | 18 | 23));
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    for (place, digit) in places.zip(digits) {
+        if let (Some(place), Some(digit)) = (text.get_mut(place), DIGITS.get(usize::from(digit))) {
+            *place = *digit;
+        }
+    }
+    text
+}
 
 /// 32 hexadecimal digits, dashes only where a UUID has them or nowhere.
 fn parse_hex(text: &str) -> Option<[u8; 16]> {

@@ -11,6 +11,7 @@
 //! Nothing is deleted that a record, the list of doomed files or a `.tmp` name does not say is garbage: a file that
 //! nobody knows is moved to `orphans/`.
 
+mod adopt;
 mod files;
 
 use std::collections::{HashMap, HashSet};
@@ -19,16 +20,14 @@ use payload_manager_catalog::{Change, DoomedFile};
 use payload_manager_core::Ledger;
 use payload_manager_core::backlog::Retired;
 use payload_manager_core::board::{Board, RecordIndex};
-use payload_manager_core::facts::{Facts, Labels, Phase};
-use payload_manager_core::ledger::{Adopted, Limits, RamBlock};
-use payload_manager_shm::{BlockState, EntryState, Face, FoundEntry, Record, object};
+use payload_manager_core::facts::Facts;
+use payload_manager_core::ledger::Limits;
+use payload_manager_shm::{BlockState, FoundEntry, Record};
 use payload_manager_tiers::{DiskTier, Found, RamTier, TierStore};
-use payload_manager_types::{Checksum, EntryIndex, PayloadId, PayloadState, Place, Protection, Tier, TierSet};
+use payload_manager_types::{EntryIndex, PayloadId, Place, Protection, Tier};
 
 use super::board::SharedPages;
 use super::error::Error;
-use super::write::put;
-use crate::archive;
 
 /// What a committed payload's version rises by when its entry is gone, and with it the version that was shown last (promise:
 /// monotonic). It is decided payload by payload, so that a start that was killed half way is no different.
@@ -44,6 +43,8 @@ pub struct Remains {
     pub doomed: Vec<DoomedFile>,
     /// The RAM tier.
     pub ram: RamTier,
+    /// Its objects, each a payload's own, and how long they are in bytes.
+    pub objects: HashMap<PayloadId, u64>,
     /// The DISK tier.
     pub disk: DiskTier,
     /// What lies in its folder.
@@ -79,7 +80,7 @@ pub struct Report {
     pub leases: u64,
 }
 
-/// One payload's remains.
+/// One payload's remains. Boxed where there are many, because it is large and they are sorted.
 #[derive(Default)]
 struct View {
     row: Option<Facts>,
@@ -91,6 +92,7 @@ struct View {
 struct Recovery {
     ledger: Ledger<SharedPages>,
     ram: RamTier,
+    objects: HashMap<PayloadId, u64>,
     disk: DiskTier,
     changes: Vec<Change>,
     free: Vec<Retired>,
@@ -107,8 +109,8 @@ struct Recovery {
 /// # Errors
 /// [`Error::Tier`] if the disk folder can't be read.
 pub fn recover(remains: Remains, limits: Limits) -> Result<Recovered, Error> {
-    let Remains { pages, rows, doomed, ram, disk, files } = remains;
-    let mut views: HashMap<PayloadId, View> = HashMap::with_capacity(rows.len());
+    let Remains { pages, rows, doomed, ram, objects, disk, files } = remains;
+    let mut views: HashMap<PayloadId, Box<View>> = HashMap::with_capacity(rows.len());
     for row in rows {
         let id = row.id;
         views.entry(id).or_default().row = Some(row);
@@ -117,6 +119,7 @@ pub fn recover(remains: Remains, limits: Limits) -> Result<Recovered, Error> {
     let mut recovery = Recovery {
         ledger: Ledger::new(pages, limits),
         ram,
+        objects,
         disk,
         changes: Vec::new(),
         free: Vec::new(),
@@ -132,8 +135,13 @@ pub fn recover(remains: Remains, limits: Limits) -> Result<Recovered, Error> {
         }
     }
     recovery.read_disk(files, &mut views, &entries)?;
+    // In the order of their ids, which is that of their creation: so the queues begin with the oldest, and what is sorted
+    // is filled from one end.
+    let mut views: Vec<(PayloadId, Box<View>)> = views.into_iter().collect();
+    views.sort_unstable_by_key(|(id, _)| *id);
+    recovery.ledger.expect(views.len());
     for (id, view) in views {
-        recovery.adopt(id, view);
+        recovery.adopt(id, *view);
     }
     recovery.retire(&entries);
     recovery.sweep_entries(&entries);
@@ -147,7 +155,7 @@ pub fn recover(remains: Remains, limits: Limits) -> Result<Recovered, Error> {
 
 impl Recovery {
     /// Every block of RAM: a copy, an allocation, or on its way out.
-    fn read_records(&mut self, views: &mut HashMap<PayloadId, View>) -> Result<(), Error> {
+    fn read_records(&mut self, views: &mut HashMap<PayloadId, Box<View>>) -> Result<(), Error> {
         let records: Vec<_> = self.ledger.board().records.iter().collect();
         for (ix, stored) in records {
             let at = RecordIndex(ix.get());
@@ -186,7 +194,7 @@ impl Recovery {
     }
 
     /// A payload has two live blocks if a crash came between the new one and the end of the old one: the newer one wins.
-    fn lives(&mut self, at: RecordIndex, record: Record, views: &mut HashMap<PayloadId, View>) {
+    fn lives(&mut self, at: RecordIndex, record: Record, views: &mut HashMap<PayloadId, Box<View>>) {
         let ram = &mut views.entry(record.id).or_default().ram;
         let older = match ram {
             Some((_, other)) if other.version > record.version => Some((at, record)),
@@ -203,138 +211,6 @@ impl Recovery {
             segments.adopt(record.place, record.length);
         }
         self.retired.push(out(at, record));
-    }
-
-    fn adopt(&mut self, id: PayloadId, view: View) {
-        let View { row, ram, entry, disk } = view;
-        let committed_row = row.as_ref().is_some_and(|row| row.phase == Phase::Committed);
-        let Some(mut facts) = row.or_else(|| ram.as_ref().map(|(_, record)| facts_of(record))) else {
-            return;
-        };
-        // A record that is live is the proof of a commit, whatever the row still says.
-        if let Some((_, record)) = &ram
-            && record.reclaim_at.is_none()
-        {
-            facts.phase = Phase::Committed;
-            facts.reclaim_at = None;
-            facts.checksum = facts.checksum.or(record.checksum);
-            facts.version = facts.version.max(record.version);
-        }
-        let face = entry.and_then(|e| e.face);
-        let raised = facts.phase == Phase::Committed && entry.is_none();
-        facts.version = facts.version.max(face.map_or(0, |f| f.version)) + if raised { LOST_PAGES_STEP } else { 0 };
-        // What was shown in the middle of something is shown as something else now (promise: monotonic).
-        let settled = |f: Face| matches!(f.state, EntryState::Shown(PayloadState::Active | PayloadState::Durable));
-        let unsettled = facts.phase == Phase::Committed && face.is_some_and(|f| !settled(f));
-        facts.version += u64::from(unsettled);
-        let recorded = ram.is_some();
-        let ram = ram.and_then(|(at, record)| self.usable_ram(at, &record, &facts));
-        let unsaid = self.unsaid_copy(&mut facts, disk, ram.is_some());
-        let on_disk = disk == Some(facts.size) || (facts.phase == Phase::Allocated && disk.is_some());
-        let found =
-            if on_disk && facts.copies.contains(Tier::Disk) { TierSet::EMPTY.with(Tier::Disk) } else { TierSet::EMPTY };
-        if (raised || recorded) && ram.is_none() && found != TierSet::EMPTY {
-            self.drop_cache(id);
-        }
-        if facts.phase == Phase::Allocated && ram.is_none() && found == TierSet::EMPTY {
-            // Its space was never made, so nobody was told of it.
-            self.changes.push(Change::Delete { id, doomed: Vec::new() });
-            return;
-        }
-        // From here on the row remembers how high the version is.
-        if unsaid || raised || (facts.phase == Phase::Committed && !committed_row) {
-            self.changes.push(put(facts.clone()));
-        }
-        self.admit(facts, ram, found, entry.map(|e| (e.index, face)));
-    }
-
-    /// A RAM copy whose object is there; of one that is not, the record goes.
-    fn usable_ram(&mut self, at: RecordIndex, record: &Record, facts: &Facts) -> Option<RamBlock> {
-        if record.place == Place::SEALED {
-            tracing::warn!(payload = %record.id, "its sealed memory went with the daemon that kept it");
-            self.ledger.board_mut().free_record(at);
-            return None;
-        }
-        let usable = match self.ram.segments().filter(|_| record.place.is_part()) {
-            Some(segments) => segments.adopt(record.place, record.length),
-            None => match object::length(&self.ram.name(record.id)) {
-                Ok(length) => length == record.length || facts.phase == Phase::Allocated,
-                Err(_) => false,
-            },
-        };
-        if usable {
-            return Some(RamBlock { record: at, place: record.place, block: record.block });
-        }
-        if facts.phase == Phase::Allocated {
-            // Its memory was not made yet, or not any more: nobody was told of it, or it was given up.
-            tracing::debug!(payload = %record.id, "an allocation has no memory: it is forgotten");
-        } else {
-            let location = self.ram.location(record.id, record.place);
-            tracing::error!(payload = %record.id, ?location, "its shared-memory object is gone or was resized");
-        }
-        self.ledger.board_mut().free_record(at);
-        None
-    }
-
-    /// A copy in memory whose record is lost, or that was resized, serves nobody and is not counted. With a file behind
-    /// it, it goes; without, it may be all there is, and stays until its payload is deleted (promises: no-leak,
-    /// never-the-only-copy).
-    fn drop_cache(&self, id: PayloadId) {
-        if let Err(error) = self.ram.free(id, Place::OWN) {
-            tracing::error!(payload = %id, %error, "a copy in memory that is of no use could not be removed");
-        }
-    }
-
-    /// A whole file that the row does not know of: the crash came between the file and the row. It is a copy like any
-    /// other, and its archive metadata has its checksum.
-    fn unsaid_copy(&mut self, facts: &mut Facts, disk: Option<u64>, has_ram: bool) -> bool {
-        if facts.copies.contains(Tier::Disk) || disk.is_none() {
-            return false;
-        }
-        let checksum = self.archived_checksum(facts.id).filter(|_| disk == Some(facts.size));
-        match checksum {
-            Some(sum) if facts.phase == Phase::Committed && facts.checksum.is_none_or(|known| known == sum) => {
-                facts.checksum = Some(sum);
-                facts.copies = facts.copies.with(Tier::Disk);
-                facts.version += 1;
-                if !has_ram {
-                    facts.copies = facts.copies.without(Tier::Ram);
-                }
-                true
-            }
-            _ => {
-                self.orphan(facts.id);
-                false
-            }
-        }
-    }
-
-    fn archived_checksum(&self, id: PayloadId) -> Option<Checksum> {
-        archive::checksum(&self.disk.archive(id).ok()??)
-    }
-
-    fn admit(
-        &mut self,
-        facts: Facts,
-        ram: Option<RamBlock>,
-        found: TierSet,
-        entry: Option<(EntryIndex, Option<Face>)>,
-    ) {
-        self.report.payloads += 1;
-        self.report.allocated += u64::from(facts.phase == Phase::Allocated);
-        let lost = ram.is_none() && found == TierSet::EMPTY;
-        self.report.lost += u64::from(lost);
-        if lost {
-            tracing::error!(payload = %facts.id, "no copy of it is left; it stays listed until it is deleted");
-        }
-        let id = facts.id;
-        let entry = entry.map(|(index, face)| {
-            let (generations, last) = face.map_or(([0; 4], 0), |f| (f.generations, f.last_generation));
-            (index, generations, last.max(self.ledger.board().directory.last_generation(index)))
-        });
-        if let Err(full) = self.ledger.adopt(Adopted { facts, ram, found, entry }) {
-            tracing::error!(payload = %id, ?full, "the directory has no room for it: raise max-payloads, or give shared memory more; until then it can't be leased");
-        }
     }
 
     /// Blocks on their way out wait for their leases, or go.
@@ -376,26 +252,5 @@ fn out(at: RecordIndex, record: &Record) -> Retired {
         size: record.length,
         block: record.block,
         record: Some(at),
-    }
-}
-
-/// What a record says of a payload whose row was never written.
-fn facts_of(record: &Record) -> Facts {
-    Facts {
-        id: record.id,
-        size: record.length,
-        phase: if record.reclaim_at.is_some() { Phase::Allocated } else { Phase::Committed },
-        version: record.version.max(1),
-        preferred: record.preferred,
-        copies: TierSet::EMPTY.with(Tier::Ram),
-        created: record.created,
-        expires: record.expires,
-        reclaim_at: record.reclaim_at,
-        policy: record.policy,
-        no_evict: record.no_evict,
-        protection: record.protection,
-        checksum: record.checksum,
-        pin: None,
-        labels: Labels::default(),
     }
 }

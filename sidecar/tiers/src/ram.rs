@@ -11,10 +11,11 @@ pub mod segments;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
-use payload_manager_shm::object::FOLDER;
+use payload_manager_shm::object::{FOLDER, list};
 use payload_manager_types::{Checksum, PayloadId, Place, Tier};
 
 use self::object::Unfinished;
@@ -22,7 +23,7 @@ pub use self::sealed::Memfds;
 pub use self::segments::Segments;
 use crate::file::CopyFile;
 use crate::reserve::{Request, Turn};
-use crate::{Archive, Location, MemoryGauge, Sealed, Sink, Source, TierError, TierStore};
+use crate::{Archive, Location, MemoryGauge, Sealed, Sink, Source, TierError, TierStore, fail};
 
 /// Holds copies in shared-memory objects. Owns no object: they outlive it, and the daemon.
 #[derive(Clone)]
@@ -71,6 +72,17 @@ impl RamTier {
     #[must_use]
     pub fn name(&self, id: PayloadId) -> String {
         format!("/{}-{id}", self.prefix)
+    }
+
+    /// Every object of a payload's own, and how long it is in bytes: for a start, which would ask for one after the other.
+    ///
+    /// # Errors
+    /// [`TierError::Io`].
+    pub fn survey(&self) -> Result<HashMap<PayloadId, u64>, TierError> {
+        let start = format!("/{}-", self.prefix);
+        let listed = list(&start).map_err(|e| fail::io(Tier::Ram, format!("surveying {start}*"), e))?;
+        let whose = |name: &str| name.strip_prefix(&start)?.parse().ok();
+        Ok(listed.into_iter().filter_map(|found| Some((whose(&found.name)?, found.bytes))).collect())
     }
 
     /// The name under which its replacement is made.

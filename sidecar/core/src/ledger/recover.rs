@@ -34,6 +34,12 @@ pub struct Adopted {
 }
 
 impl<B: Board> Ledger<B> {
+    /// Makes room for so many payloads at once.
+    pub fn expect(&mut self, payloads: usize) {
+        self.payloads.reserve(payloads);
+        self.owned.reserve(payloads);
+    }
+
     /// Takes a payload in. Its entry, if it had one, is kept: leases name it (promise: survives-kill). All payloads come
     /// before the first [`Self::adopt_retired`].
     ///

@@ -15,7 +15,7 @@ impl Recovery {
     pub(super) fn read_disk(
         &mut self,
         files: Vec<Found>,
-        views: &mut HashMap<PayloadId, View>,
+        views: &mut HashMap<PayloadId, Box<View>>,
         entries: &[FoundEntry],
     ) -> Result<(), Error> {
         let mut doomed: HashSet<PayloadId> =
@@ -39,7 +39,7 @@ impl Recovery {
         self.doom(&dying, entries);
         doomed.extend(dying.into_keys());
         for id in metas.into_iter().filter(|id| !doomed.contains(id)) {
-            self.read_meta(id, views.get(&id))?;
+            self.read_meta(id, views.get(&id).map(|view| &**view))?;
         }
         Ok(())
     }
