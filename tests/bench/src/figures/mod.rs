@@ -71,7 +71,11 @@ pub(crate) static FIGURES: [Figure; 26] = [
     figure("lease.fast.random", Kind::Fast, "the same at 100,000 payloads at random, against dependent random reads"),
     figure("lease.fast.two", Kind::Fast, "two threads against one, beside the same on plain private memory"),
     figure("lease.fast.two.processes", Kind::Fast, "the same with two processes"),
-    figure("lease.fast.during_churn", Kind::Fast, "the same while another client spills and promotes, p99 against p99"),
+    figure(
+        "lease.fast.during_churn",
+        Kind::Fast,
+        "how much slower than in quiet it is while another client spills and promotes, p99",
+    ),
     figure("put.4k", Kind::Puts, "allocate, copy, commit 4 KiB, against two round trips on such a socket"),
     figure("put.4k.batch64", Kind::Puts, "64 at a time: for each, against the copy alone"),
     figure("put.1m", Kind::Puts, "the same with 1 MiB, against a warm copy and two round trips"),
