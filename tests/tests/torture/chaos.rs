@@ -46,11 +46,7 @@ impl Chaos {
                 self.crowd.hire(&mut self.dice);
                 self.crowd.tally.count(Kind::WorkerKilled);
             }
-            7..16 => {
-                if self.crowd.stop(&mut self.dice) {
-                    self.crowd.tally.count(Kind::WorkerStopped);
-                }
-            }
+            7..16 => self.stop_one(),
             16..24 => self.crowd.wake(),
             24..26 => self.kill_daemon(),
             26..28 => {
@@ -60,7 +56,14 @@ impl Chaos {
                 self.crowd.tally.count(Kind::DaemonStopped);
             }
             _ if self.crowd.kept.count() >= HARVEST => self.harvest(AT_A_TIME).await,
-            _ => self.look().await,
+            _ => {}
+        }
+        self.look().await;
+    }
+
+    fn stop_one(&mut self) {
+        if self.crowd.stop(&mut self.dice) {
+            self.crowd.tally.count(Kind::WorkerStopped);
         }
     }
 

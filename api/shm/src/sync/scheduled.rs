@@ -50,8 +50,13 @@ impl AtomicU64 {
         self.0.fetch_or(value, order)
     }
 
-    pub(crate) fn fetch_max(&self, value: u64, order: Ordering) -> u64 {
+    pub(crate) fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
         choose();
-        self.0.fetch_max(value, order)
+        self.0.fetch_add(value, order)
+    }
+
+    pub(crate) fn fetch_sub(&self, value: u64, order: Ordering) -> u64 {
+        choose();
+        self.0.fetch_sub(value, order)
     }
 }
