@@ -12,19 +12,32 @@ pub(crate) enum Library {
     Static,
 }
 
+/// A language, and how strictly its programs are built.
+pub(crate) struct Dialect {
+    compilers: [&'static str; 2],
+    flags: &'static [&'static str],
+}
+
+pub(crate) const C11: Dialect = Dialect { compilers: ["gcc", "clang"], flags: &["-std=c11"] };
+pub(crate) const CPP17: Dialect =
+    Dialect { compilers: ["g++", "clang++"], flags: &["-std=c++17", "-Wpedantic", "-Wshadow"] };
+pub(crate) const CPP20: Dialect = Dialect { flags: &["-std=c++20", "-Wpedantic", "-Wshadow"], ..CPP17 };
+pub(crate) const CPP_WITHOUT_EXCEPTIONS: Dialect =
+    Dialect { flags: &["-std=c++17", "-Wpedantic", "-Wshadow", "-fno-exceptions"], ..CPP17 };
+
 /// What every program is built with.
 const FLAGS: [&str; 6] =
     ["-Wall", "-Wextra", "-Werror", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
 
 /// Has `run` run the program that each compiler makes of `file`; says that the test is skipped where there is none.
-pub(crate) fn each_compiler(name: &str, file: &str, library: Library, run: impl Fn(&Path)) {
-    let found: Vec<_> = ["gcc", "clang"].into_iter().filter(|compiler| is_here(compiler)).collect();
+pub(crate) fn each_compiler(name: &str, dialect: &Dialect, file: &str, library: Library, run: impl Fn(&Path)) {
+    let found: Vec<_> = dialect.compilers.into_iter().filter(|compiler| is_here(compiler)).collect();
     for compiler in &found {
         let folder = tempfile::tempdir().unwrap();
-        run(&build(compiler, &["-std=c11"], file, library, folder.path()));
+        run(&build(compiler, dialect.flags, file, library, folder.path()));
     }
     if found.is_empty() {
-        skip(name, "there is no C compiler");
+        skip(name, &format!("there is none of {}", dialect.compilers.join(" and ")));
     }
 }
 

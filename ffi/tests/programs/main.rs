@@ -1,4 +1,4 @@
-//! Programs in C, built by every compiler that is here, under AddressSanitizer and UBSan, run against a real daemon.
+//! Programs in C and C++, built by every compiler that is here, under AddressSanitizer and UBSan, run against a real daemon.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,16 +7,17 @@
 )]
 
 mod built;
+mod cpp;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 
-use built::{Library, each_compiler};
+use built::{C11, Dialect, Library, each_compiler};
 use payload_manager::testing::Daemon;
 
 /// Runs a program with the daemon's address, and has it end well.
-fn passes(name: &str, file: &str, library: Library) {
-    each_compiler(name, file, library, |program| {
+fn passes(name: &str, dialect: &Dialect, file: &str, library: Library) {
+    each_compiler(name, dialect, file, library, |program| {
         let daemon = Daemon::start().unwrap();
         let ran = Command::new(program).arg(daemon.socket()).output().unwrap();
         let said = String::from_utf8_lossy(&ran.stderr);
@@ -26,37 +27,37 @@ fn passes(name: &str, file: &str, library: Library) {
 
 #[test]
 fn a_payload_is_written_and_read_in_place() {
-    passes("a_payload_is_written_and_read_in_place", "tests/c/round_trip.c", Library::Shared);
+    passes("a_payload_is_written_and_read_in_place", &C11, "tests/c/round_trip.c", Library::Shared);
 }
 
 #[test]
 fn the_static_library_does_the_same() {
-    passes("the_static_library_does_the_same", "tests/c/round_trip.c", Library::Static);
+    passes("the_static_library_does_the_same", &C11, "tests/c/round_trip.c", Library::Static);
 }
 
 #[test]
 fn misuse_is_answered() {
-    passes("misuse_is_answered", "tests/c/misuse.c", Library::Shared);
+    passes("misuse_is_answered", &C11, "tests/c/misuse.c", Library::Shared);
 }
 
 #[test]
 fn payloads_are_moved_described_and_listed() {
-    passes("payloads_are_moved_described_and_listed", "tests/c/said.c", Library::Shared);
+    passes("payloads_are_moved_described_and_listed", &C11, "tests/c/said.c", Library::Shared);
 }
 
 #[test]
 fn streams_are_followed() {
-    passes("streams_are_followed", "tests/c/streams.c", Library::Shared);
+    passes("streams_are_followed", &C11, "tests/c/streams.c", Library::Shared);
 }
 
 #[test]
 fn a_child_connects_anew() {
-    passes("a_child_connects_anew", "tests/c/fork.c", Library::Shared);
+    passes("a_child_connects_anew", &C11, "tests/c/fork.c", Library::Shared);
 }
 
 #[test]
 fn a_daemon_may_go_and_come_back() {
-    each_compiler("a_daemon_may_go_and_come_back", "tests/c/restart.c", Library::Shared, |program| {
+    each_compiler("a_daemon_may_go_and_come_back", &C11, "tests/c/restart.c", Library::Shared, |program| {
         let mut daemon = Daemon::start().unwrap();
         let mut command = Command::new(program);
         command.arg(daemon.socket()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
