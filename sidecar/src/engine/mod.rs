@@ -11,7 +11,7 @@
 //! way between tiers (`transfer` carries it out; `twin`, if it has a copy there already), `room` who goes when one is
 //! full, `evictor` who goes before it is, `pin` who does not, `reaper` what time does to it, `metadata` and `lineage`
 //! what is said about it (`archivist` beside its bytes, too), `watching` who follows its changes, `sessions` who reads without asking, `segments` what they
-//! write into, `swift` what is done for them without waiting, `quota` what they
+//! write into (`compaction` empties those they leave behind), `swift` what is done for them without waiting, `quota` what they
 //! may keep from being freed, `streams` the logs that name it, `recovery` what
 //! start-up makes of what it finds.
 //!
@@ -20,6 +20,7 @@
 
 mod archivist;
 pub mod board;
+mod compaction;
 pub mod error;
 mod evictor;
 pub mod gate;
@@ -124,6 +125,8 @@ struct Inner {
     allocation_timeout_ms: u64,
     /// Rung when an archive may be behind what is said.
     archivist: Notify,
+    /// Rung when segments may be left nearly empty.
+    compactor: Notify,
     /// Rung when bytes became free or something under way has ended.
     changed: Notify,
     /// Rung when something is due before the reaper would wake.
@@ -166,6 +169,7 @@ impl Engine {
             evictor: evictor::Bell::default(),
             allocation_timeout_ms: parts.allocation_timeout_ms,
             archivist: Notify::new(),
+            compactor: Notify::new(),
             changed: Notify::new(),
             timers: Notify::new(),
             wake_at: std::sync::atomic::AtomicU64::new(u64::MAX),
@@ -191,6 +195,8 @@ impl Engine {
         self.0.tasks.spawn("archivist", async move { engine.keep_archives().await });
         let engine = self.clone();
         self.0.tasks.spawn("evictor", async move { engine.evict().await });
+        let engine = self.clone();
+        self.0.tasks.spawn("compaction", async move { engine.compact().await });
     }
 
     /// Every task of the daemon.

@@ -45,6 +45,7 @@ impl Engine {
                 }
             }
             engine.0.changed.notify_waiters();
+            engine.ring_compactor();
         });
     }
 

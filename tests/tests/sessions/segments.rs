@@ -133,16 +133,18 @@ async fn a_plain_reader_gets_an_object_of_its_own_and_a_session_reader_does_not_
 async fn no_leak_a_session_that_is_over_leaves_its_payloads_and_nothing_warm() {
     let daemon = Daemon::start();
     let mut rpc = daemon.rpc().await;
-    let producer = Client::of(&daemon);
+    let (producer, reader) = (Client::of(&daemon), Client::of(&daemon));
     let (kept, _) = producer.put(&bytes(1, 5000));
     let (gone, _) = producer.put(&bytes(2, 3 * MIB));
     delete(&producer, &[gone]);
+    let lease = reader.take(&kept);
     producer.allocate(&[2 * MIB as u64]).remove(0).unwrap();
     drop(producer);
-    sessions_are(&daemon, &rpc, 0).await;
+    sessions_are(&daemon, &rpc, 1).await;
     eventually("only what is alive takes memory", || segments(&daemon) == (1, 8192));
+    drop(lease);
+    eventually("it has moved out", || segments(&daemon) == (0, 0));
     assert_eq!(rpc.get(kept.clone()).await.unwrap(), bytes(1, 5000));
-    eventually("it was set apart for its reader", || segments(&daemon) == (0, 0));
     rpc.delete(kept, false).await.unwrap();
 }
 
@@ -177,4 +179,38 @@ async fn survives_kill_payloads_in_segments_their_leases_and_what_is_being_writt
     backlog_is_empty(&mut rpc).await;
     drop((producer, again));
     eventually_async("nothing is left", || async { segments(&daemon) == (0, 0) }).await;
+}
+
+/// The segment that it lies in, without a lease; 0 is an object of its own.
+async fn lies_in(rpc: &mut Rpc, id: &PayloadId) -> u32 {
+    match rpc.descriptor(id.clone()).await.unwrap().location.unwrap() {
+        Location::Ram(ram) => ram.slab_id,
+        other => panic!("not in RAM: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_session_leaves_in_nearly_empty_segments_moves_out_once_nobody_reads_it() {
+    let daemon = Daemon::start();
+    let mut rpc = daemon.rpc().await;
+    let (producer, reader) = (Client::of(&daemon), Client::of(&daemon));
+    let few: Vec<PayloadId> = (0..3).map(|seed| producer.put(&bytes(seed, 3000)).0).collect();
+    let many: Vec<PayloadId> = (3..6).map(|seed| producer.put(&bytes(seed, 3 * MIB)).0).collect();
+    let lease = reader.take(&few[0]);
+    let view = reader.map(&few[0]);
+    let was = lies_in(&mut rpc.clone(), &few[0]).await;
+    drop(producer);
+    for id in &few[1..] {
+        eventually_async("it has an object of its own", || async { lies_in(&mut rpc.clone(), id).await == 0 }).await;
+    }
+    assert_eq!((lies_in(&mut rpc.clone(), &few[0]).await, &view[..]), (was, &bytes(0, 3000)[..]), "stable-lease");
+    for id in &many {
+        assert_ne!(lies_in(&mut rpc.clone(), id).await, 0, "what fills a segment is not copied");
+    }
+    drop((lease, view));
+    eventually("the segment is gone", || segments(&daemon).0 == 1);
+    for (seed, id) in few.iter().chain(&many).enumerate() {
+        let size = if seed < few.len() { 3000 } else { 3 * MIB };
+        assert_eq!(rpc.get(id.clone()).await.unwrap(), bytes(seed as u64, size));
+    }
 }

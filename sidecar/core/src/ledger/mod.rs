@@ -15,6 +15,7 @@ mod evict;
 mod lease;
 mod lease_list;
 mod list;
+mod parts;
 mod pin;
 mod recover;
 mod spare;

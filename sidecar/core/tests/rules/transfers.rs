@@ -3,7 +3,7 @@
 use payload_manager_core::Refusal;
 use payload_manager_core::board::BlockState;
 use payload_manager_core::ledger::AllocateRequest;
-use payload_manager_types::{EvictionPolicy, PayloadState, Priority, Tier, TierSet};
+use payload_manager_types::{EvictionPolicy, PayloadState, Place, Priority, Tier, TierSet};
 
 use crate::board::Room;
 use crate::world::{Did, Job, ROOM, SUM, World, id, limits, request};
@@ -356,4 +356,33 @@ fn never_the_only_copy_what_lies_where_others_come_next_has_no_record_once_it_is
     w.delete(1, false).unwrap();
     w.settle();
     w.check_nothing_left();
+}
+
+#[test]
+fn those_that_may_leave_a_segment_lie_in_it_are_committed_and_nobody_reads_them() {
+    let mut w = World::new([0, 1000, 1000, 0]);
+    let part = |unit, n: u64| Place { unit, offset: n * 64 };
+    for (n, unit) in [(1, 7), (2, 7), (3, 7), (4, 8), (5, 7), (6, 9)] {
+        w.allocate(AllocateRequest { place: part(unit, n), ..request(n, 40, Tier::Ram) }).unwrap();
+    }
+    w.create(7, 40, Tier::Ram);
+    w.settle();
+    (1..=5).for_each(|n| w.commit(n).unwrap());
+    w.settle();
+    let lease = w.lease(2);
+    w.spill(3, Tier::Disk).unwrap();
+    let mut all = Vec::new();
+    let mut after = None;
+    loop {
+        let (ids, next) = w.ledger.movable(&[7, 9], 2, after);
+        all.extend(ids);
+        match next {
+            Some(cursor) => after = Some(cursor),
+            None => break,
+        }
+    }
+    assert_eq!(all, [id(5), id(1)], "2 is read, 3 on its way, 4 elsewhere, 6 not committed, 7 in no segment");
+    w.release(lease);
+    assert_eq!(w.ledger.movable(&[7], 100, None), (vec![id(5), id(2), id(1)], None));
+    w.settle();
 }

@@ -53,6 +53,9 @@ impl Kind {
     }
 }
 
+/// A segment is sparse when no more than one part in so many is used.
+const SPARSE: u64 = 8;
+
 /// A segment and what is in it.
 pub(super) struct Space {
     pub(super) segment: Arc<Segment>,
@@ -100,6 +103,12 @@ impl Space {
 
     pub(super) fn is_empty(&self) -> bool {
         self.blocks.is_empty()
+    }
+
+    /// Whether nothing new comes into it, and what is left is so little that it is better off elsewhere.
+    pub(super) fn is_sparse(&self) -> bool {
+        let left = self.charged.saturating_mul(SPARSE);
+        self.owner.is_none() && !self.is_empty() && left <= self.segment.capacity()
     }
 
     /// Bytes of memory behind it.

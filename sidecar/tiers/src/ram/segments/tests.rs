@@ -322,3 +322,19 @@ fn what_was_idle_and_is_covered_by_a_block_now_is_left_alone() {
     });
     assert!(idle.unwrap().iter().flatten().all(std::ops::Range::is_empty));
 }
+
+#[test]
+fn a_segment_that_nobody_fills_is_sparse_once_an_eighth_of_it_or_less_is_used() {
+    let bed = bed();
+    bed.segments.begin(1);
+    let one = bed.make(1, 6 * MIB);
+    let other = bed.make(1, 3 * MIB);
+    assert_eq!(other.unit, one.unit);
+    assert!(bed.segments.sparse().is_empty(), "its session fills it");
+    bed.end(1);
+    assert!(bed.segments.sparse().is_empty(), "more than an eighth");
+    bed.segments.free(other).unwrap();
+    assert_eq!(bed.segments.sparse(), [one.unit]);
+    bed.segments.free(one).unwrap();
+    assert!(bed.segments.sparse().is_empty() && bed.rig.leftovers().is_empty(), "none is left");
+}

@@ -81,6 +81,13 @@ impl Segments {
         self.drop_empty(unit)
     }
 
+    /// Segments that nobody fills any more, and with no more than an eighth in use.
+    #[must_use]
+    pub fn sparse(&self) -> Vec<u32> {
+        let set = self.0.set.lock();
+        set.spaces.iter().filter(|(_, space)| space.is_sparse()).map(|(unit, _)| *unit).collect()
+    }
+
     /// Removes a segment with nothing in it and no memory behind it.
     fn drop_empty(&self, unit: u32) -> Result<(), TierError> {
         let mut set = self.0.set.lock();
