@@ -11,7 +11,7 @@ use crate::readme::Section;
 use crate::tools::{GCC, Place, cmake, compilers, define, has, has_grpc, outcome, root, run, strictly};
 
 /// Whether this machine can build and install the C library; else the test is skipped.
-fn has_c(test: &str) -> bool {
+pub(crate) fn has_c(test: &str) -> bool {
     let found = has("cmake") && has(GCC.c) && has("pkg-config");
     if !found {
         skip(test, "CMake, gcc and pkg-config");
@@ -20,7 +20,7 @@ fn has_c(test: &str) -> bool {
 }
 
 /// Where it is installed, once for all tests of this process: not where the build was told to install to.
-fn prefix() -> PathBuf {
+pub(crate) fn prefix() -> PathBuf {
     static PREFIX: OnceLock<PathBuf> = OnceLock::new();
     PREFIX.get_or_init(install).clone()
 }
@@ -44,7 +44,7 @@ fn cargo_folder() -> String {
 }
 
 /// A command that finds what is installed, and the daemon.
-fn at_home(program: impl AsRef<Path>, daemon: &Daemon) -> Command {
+pub(crate) fn at_home(program: impl AsRef<Path>, daemon: &Daemon) -> Command {
     let mut command = Command::new(program.as_ref());
     command
         .env("CMAKE_PREFIX_PATH", prefix())
@@ -55,7 +55,7 @@ fn at_home(program: impl AsRef<Path>, daemon: &Daemon) -> Command {
 }
 
 /// What a program of the README printed, run against a daemon that has nothing left of it afterwards.
-fn against_a_daemon(run_it: impl FnOnce(&Daemon) -> String) -> String {
+pub(crate) fn against_a_daemon(run_it: impl FnOnce(&Daemon) -> String) -> String {
     let daemon = Daemon::start();
     let own = daemon.shm();
     let said = run_it(&daemon);
@@ -93,13 +93,14 @@ fn the_readmes_program_is_built_strictly_by_every_compiler() {
         for file in ["main.c", "main.cpp"] {
             std::fs::write(place.path.join(file), readme.block("c", 0)).unwrap();
         }
+        std::fs::write(place.path.join("wrapper.cpp"), readme.block("cpp", 0)).unwrap();
         let options = [strictly(compiler), vec![define("CMAKE_PREFIX_PATH", prefix())]].concat();
         let options = [options, vec![define("PROGRAMS", &place.path)]].concat();
         let options: Vec<&str> = options.iter().map(String::as_str).collect();
         let built = place.build("build", &root().join("tests/cmake/client"), &options);
-        for program in ["shared", "static", "cpp"] {
+        for program in ["shared", "static", "cpp", "wrapper"] {
             let said = against_a_daemon(|daemon| run(&mut at_home(built.join(program), daemon)));
-            assert!(!said.is_empty(), "{program} says nothing");
+            assert_eq!(said, readme.block("console", 0), "{program}");
         }
     }
 }

@@ -10,5 +10,6 @@
 
 mod client;
 mod contract;
+mod examples;
 mod readme;
 mod tools;
