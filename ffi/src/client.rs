@@ -51,6 +51,7 @@ impl Connected {
 }
 
 /// The connection behind a handle, which must be this process's own.
+#[inline]
 pub(crate) fn connected(client: *const pm_client) -> Result<Inside<Connected>> {
     let inside = enter::<Connected>(client)?;
     if inside.mark.is_ours() { Ok(inside) } else { Err(Failure::forked()) }
@@ -91,7 +92,7 @@ pub unsafe extern "C" fn pm_connect(
         let options = unsafe { self::options(options) }?;
         let client = if address.is_empty() { Client::connect_default() } else { Client::connect(address) }?;
         let client = client.with_deadline(millis(options.deadline_ms));
-        out.set(handle::open(Connected::new(client)?).map_err(|_| Failure::full())?);
+        out.set(handle::open(Connected::new(client)?).ok_or_else(Failure::full)?);
         Ok(pm_status::PM_OK)
     })
 }

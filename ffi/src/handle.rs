@@ -138,6 +138,7 @@ impl<T: Kind> Pool<T> {
     }
 
     /// The slot of that index, if it was ever used.
+    #[inline]
     fn slot(&self, index: u32) -> Option<&Slot<T>> {
         let (chunk, at) = place(index);
         let first = self.chunks.get(chunk)?.load(Ordering::Acquire);
@@ -200,6 +201,7 @@ impl<T: Kind> Pool<T> {
     }
 
     /// The slot that a handle names, its index, and its word less users and flags.
+    #[inline]
     fn find(&self, handle: *const T::Handle) -> Result<(&Slot<T>, u32, u64), Miss> {
         let bits = handle.addr() as u64;
         if bits & ((1 << KIND_BITS) - 1) != T::NUMBER {
@@ -219,26 +221,60 @@ impl<T: Kind> Pool<T> {
         self.give_index(index);
         value
     }
+
+    /// The same where the value is not wanted: it is dropped where it lies. Should its drop panic, the slot stays unused.
+    fn clear(&self, slot: &Slot<T>, index: u32) {
+        // SAFETY: as in `empty`.
+        unsafe { (*slot.value.get()).assume_init_drop() };
+        self.give_index(index);
+    }
 }
 
 /// Which chunk an index is in, and where.
+#[inline]
 fn place(index: u32) -> (usize, usize) {
     let chunk = (index + FIRST).ilog2() - FIRST.ilog2();
     (chunk as usize, (index + FIRST - (FIRST << chunk)) as usize)
 }
 
-/// Gives `value` a handle; gives it back if there are too many.
-pub(crate) fn open<T: Kind>(value: T) -> Result<*mut T::Handle, T> {
-    let pool = T::pool();
-    let Some(index) = pool.take_index() else { return Err(value) };
-    let Some(slot) = pool.slot_or_new(index) else { return Err(value) };
-    // SAFETY: the slot is free and its index is this thread's alone, so nobody else reaches its value.
-    unsafe { (*slot.value.get()).write(value) };
-    let generation = slot.word.load(Ordering::Relaxed);
-    slot.word.store(generation | OPEN, Ordering::Release);
-    let bits = generation | u64::from(index) << KIND_BITS | T::NUMBER;
-    #[expect(clippy::cast_possible_truncation, reason = "usize has 64 bits")]
-    Ok(ptr::without_provenance_mut(bits as usize))
+/// A free slot that is this thread's alone, for a value that is still to be had: so it is moved once, and what can't have a
+/// handle is not asked for.
+pub(crate) struct Room<T: Kind> {
+    slot: &'static Slot<T>,
+    index: u32,
+}
+
+impl<T: Kind> Room<T> {
+    /// One, unless there are too many handles of the type.
+    #[inline]
+    pub(crate) fn take() -> Option<Self> {
+        let index = T::pool().take_index()?;
+        T::pool().slot_or_new(index).map(|slot| Self { slot, index })
+    }
+
+    /// Gives `value` a handle.
+    #[inline]
+    pub(crate) fn open(self, value: T) -> *mut T::Handle {
+        let Self { slot, index } = *std::mem::ManuallyDrop::new(self);
+        // SAFETY: the slot is free and its index is this thread's alone, so nobody else reaches its value.
+        unsafe { (*slot.value.get()).write(value) };
+        let generation = slot.word.load(Ordering::Relaxed);
+        slot.word.store(generation | OPEN, Ordering::Release);
+        let bits = generation | u64::from(index) << KIND_BITS | T::NUMBER;
+        #[expect(clippy::cast_possible_truncation, reason = "usize has 64 bits")]
+        ptr::without_provenance_mut(bits as usize)
+    }
+}
+
+impl<T: Kind> Drop for Room<T> {
+    fn drop(&mut self) {
+        T::pool().give_index(self.index);
+    }
+}
+
+/// Gives `value` a handle, unless there are too many.
+pub(crate) fn open<T: Kind>(value: T) -> Option<*mut T::Handle> {
+    Room::take().map(|room| room.open(value))
 }
 
 /// A thread that is in a call with a handle: until then what is behind it stays.
@@ -248,6 +284,7 @@ pub(crate) struct Inside<T: Kind> {
 }
 
 /// Enters a handle.
+#[inline]
 pub(crate) fn enter<T: Kind>(handle: *const T::Handle) -> Result<Inside<T>, Miss> {
     let (slot, index, generation) = T::pool().find(handle)?;
     let mut word = slot.word.load(Ordering::Relaxed);
@@ -276,7 +313,7 @@ impl<T: Kind> Drop for Inside<T> {
         let before = self.slot.word.fetch_sub(1, Ordering::AcqRel);
         if before & CLOSING != 0 && before & USERS == 1 {
             self.slot.word.store(next(before), Ordering::Release);
-            drop(T::pool().empty(self.slot, self.index));
+            T::pool().clear(self.slot, self.index);
         }
     }
 }
@@ -288,10 +325,16 @@ fn next(word: u64) -> u64 {
 
 /// Closes a handle and gives what was behind it, unless a call is under way with it.
 pub(crate) fn take<T: Kind>(handle: *const T::Handle) -> Result<T, Miss> {
+    free(handle).map(|(slot, index)| T::pool().empty(slot, index))
+}
+
+/// Makes the word of a handle's slot free, unless a call is under way with it. Its value is still there.
+#[inline]
+fn free<T: Kind>(handle: *const T::Handle) -> Result<(&'static Slot<T>, u32), Miss> {
     let (slot, index, generation) = T::pool().find(handle)?;
     let free = next(generation);
     match slot.word.compare_exchange(generation | OPEN, free, Ordering::AcqRel, Ordering::Relaxed) {
-        Ok(_) => Ok(T::pool().empty(slot, index)),
+        Ok(_) => Ok((slot, index)),
         Err(word) if word & !USERS == generation | OPEN => Err(Miss::Busy),
         Err(_) => Err(Miss::Invalid),
     }
@@ -299,9 +342,9 @@ pub(crate) fn take<T: Kind>(handle: *const T::Handle) -> Result<T, Miss> {
 
 /// Closes a handle. What is behind it is dropped now, or when the last call with it is over.
 pub(crate) fn close<T: Kind>(handle: *const T::Handle) -> Result<(), Miss> {
-    match take::<T>(handle) {
+    match free(handle) {
         Err(Miss::Busy) => {}
-        done => return done.map(drop),
+        done => return done.map(|(slot, index)| T::pool().clear(slot, index)),
     }
     let inside = enter::<T>(handle)?;
     let mut word = inside.slot.word.load(Ordering::Relaxed);

@@ -23,6 +23,9 @@ mod client;
 mod payload;
 mod view;
 
+#[doc(hidden)]
+pub mod caller;
+
 mod kept;
 mod lineage;
 mod list;

@@ -87,7 +87,7 @@ pub unsafe extern "C" fn pm_lineage_get(
         let direction = if descendants == 0 { Direction::Ancestors } else { Direction::Descendants };
         let depth = (max_depth > 0).then_some(max_depth);
         let edges = connected(client)?.client.lineage(id, direction, depth)?;
-        out.set(handle::open(Cursor::new(edges.into_iter())).map_err(|_| Failure::full())?);
+        out.set(handle::open(Cursor::new(edges.into_iter())).ok_or_else(Failure::full)?);
         Ok(pm_status::PM_OK)
     })
 }

@@ -48,7 +48,7 @@ pub unsafe extern "C" fn pm_list_open(client: *const pm_client, tier: u32, out: 
         out.set(std::ptr::null_mut());
         let options = ListOptions { tier: tier_or_none(tier, "tier")?, ..ListOptions::default() };
         let payloads = connected(client)?.client.list(options);
-        out.set(handle::open(Cursor::new(payloads)).map_err(|_| Failure::full())?);
+        out.set(handle::open(Cursor::new(payloads)).ok_or_else(Failure::full)?);
         Ok(pm_status::PM_OK)
     })
 }

@@ -79,7 +79,7 @@ pub unsafe extern "C" fn pm_metadata_get(
         let Some(stored) = stored else { return Ok(pm_status::PM_NOTHING) };
         let mut kept = Kept::default();
         let answer = info(&mut kept, stored.metadata.into(), stored.updated.0);
-        owner.set(handle::open(Answer(kept.into())).map_err(|_| Failure::full())?);
+        owner.set(handle::open(Answer(kept.into())).ok_or_else(Failure::full)?);
         out.set(answer);
         Ok(pm_status::PM_OK)
     })
@@ -138,7 +138,7 @@ pub unsafe extern "C" fn pm_metadata_events(
         let (id, out) = unsafe { (payload_id(id)?, Out::new(out, "out")?) };
         out.set(std::ptr::null_mut());
         let events = connected(client)?.client.metadata_events(id);
-        out.set(handle::open(Cursor::new(events)).map_err(|_| Failure::full())?);
+        out.set(handle::open(Cursor::new(events)).ok_or_else(Failure::full)?);
         Ok(pm_status::PM_OK)
     })
 }

@@ -171,7 +171,7 @@ pub unsafe extern "C" fn pm_create(
         let options = unsafe { create_options(&self::options(options)?) }?;
         let writing = Writing::new(connected(client)?.client.create_with(size, options)?);
         let room = writing.room;
-        out.set(handle::open(writing).map_err(|_| Failure::full())?);
+        out.set(handle::open(writing).ok_or_else(Failure::full)?);
         bytes.set(room);
         Ok(pm_status::PM_OK)
     })

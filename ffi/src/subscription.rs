@@ -107,7 +107,7 @@ pub unsafe extern "C" fn pm_subscribe(
         let committed = if group.is_empty() { None } else { client.committed_offset(&stream, &group)? };
         let entries = Cursor::new(client.subscribe(&stream, begin(&options, committed)?)?);
         let followed = Followed { entries, client, stream, group };
-        out.set(handle::open(followed).map_err(|_| Failure::full())?);
+        out.set(handle::open(followed).ok_or_else(Failure::full)?);
         Ok(pm_status::PM_OK)
     })
 }

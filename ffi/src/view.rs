@@ -7,7 +7,7 @@ use payload_manager_client::{Promotion, ReadOptions};
 
 use crate::client::{connected, pm_client};
 use crate::error::{Failure, pm_status};
-use crate::handle::{self, enter, handles};
+use crate::handle::{self, Room, enter, handles};
 use crate::id::{payload_id, pm_id};
 use crate::input::{Options, Out, Result, millis, options, tier_or_none};
 use crate::panic::{call, value};
@@ -72,10 +72,11 @@ pub unsafe extern "C" fn pm_read(
         out.set(std::ptr::null_mut());
         // SAFETY: as above.
         let (id, options) = unsafe { (payload_id(id)?, self::options(options)?) };
-        let view = connected(client)?.client.read_with(id, read_options(&options)?)?;
-        let at = bytes_of(&view);
-        out.set(handle::open(view).map_err(|_| Failure::full())?);
-        bytes.set(at);
+        let (options, connected) = (read_options(&options)?, connected(client)?);
+        let room = Room::take().ok_or_else(Failure::full)?;
+        let view = connected.client.read_with(id, options)?;
+        bytes.set(bytes_of(&view));
+        out.set(room.open(view));
         Ok(pm_status::PM_OK)
     })
 }

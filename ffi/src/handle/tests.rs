@@ -21,7 +21,7 @@ impl Drop for Thing {
 
 fn thing() -> (*mut Handle, Arc<AtomicUsize>) {
     let drops = Arc::new(AtomicUsize::new(0));
-    (open(Thing(drops.clone())).ok().unwrap(), drops)
+    (open(Thing(drops.clone())).unwrap(), drops)
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn what_was_closed_is_closed_for_good() {
 #[test]
 fn nothing_made_up_leads_anywhere() {
     // The only handle of its type, so that no other test's bears the bits of one made up.
-    let handle = open(Other).ok().unwrap();
+    let handle = open(Other).unwrap();
     let near = (0..64).map(|bit| ptr::without_provenance_mut::<OtherHandle>(handle.addr() ^ 1 << bit));
     let far = [0, 1, 31, 4096, usize::MAX].map(ptr::without_provenance_mut::<OtherHandle>);
     let local = 0u64;
@@ -58,7 +58,7 @@ fn nothing_made_up_leads_anywhere() {
 #[test]
 fn what_is_in_a_call_is_kept_until_the_call_is_over() {
     let (handle, drops) = thing();
-    let inside = enter::<Thing>(handle).ok().unwrap();
+    let inside = enter::<Thing>(handle).unwrap();
     assert!(matches!(take::<Thing>(handle), Err(Miss::Busy)));
     assert_eq!(close::<Thing>(handle), Ok(()));
     assert!(enter::<Thing>(handle).is_err() && close::<Thing>(handle).is_err());

@@ -8,6 +8,7 @@
 
 mod built;
 mod cpp;
+mod heads;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};

@@ -3,6 +3,7 @@
 //! A sample is the mean of many views, because a clock costs as much as one. That no system call is made is what
 //! `client/tests/session/processes.rs` counts, and `api/shm/tests/hot_path.rs` under a filter that kills whoever makes one.
 
+use std::ffi::CString;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +12,7 @@ use std::time::Instant;
 
 use payload_manager_client::PayloadId;
 use payload_manager_client::blocking::Client;
+use payload_manager_ffi::caller::Caller;
 
 use super::{Ground, two};
 use crate::daemon::Daemon;
@@ -31,6 +33,9 @@ pub(super) async fn measure(ground: &mut Ground<'_>) -> Result<()> {
     put(&client, &mut ids, few)?;
     if ground.wants("lease.fast.hot") {
         rows.push(hot(&client, &ids, views)?);
+    }
+    if ground.wants("lease.ffi") {
+        rows.push(through_c(&client, &ids, views)?);
     }
     if ground.wants("lease.fast.two") {
         rows.push(two::threads(&client, &ids, views)?);
@@ -108,6 +113,28 @@ fn hot(client: &Client, ids: &[PayloadId], times: Times) -> Result<Row> {
         beside.floor.add(lines(&memory, times.samples, in_order()));
     }
     Ok(Row::beside("lease.fast.hot", "ns", &beside, "a line of such a table read", Target::AtMost(100.0)))
+}
+
+/// The same payloads by both interfaces.
+fn through_c(client: &Client, ids: &[PayloadId], times: Times) -> Result<Row> {
+    let address = CString::new(client.address())?;
+    let caller = Caller::connect(&address)?;
+    let mut beside = Beside::default();
+    for _ in 0..=times.rounds {
+        beside.ours.add(views_through_c(&caller, ids, times.samples)?);
+        beside.floor.add(views(client, ids, times.samples, in_order())?);
+    }
+    Ok(Row::beside("lease.ffi", "ns", &beside, "a view by the Rust interface", Target::Beyond(30.0)))
+}
+
+/// Nanoseconds a view, in the mean of so many.
+fn views_through_c(caller: &Caller, ids: &[PayloadId], count: usize) -> Result<f64> {
+    let (begun, mut next) = (Instant::now(), in_order());
+    for _ in 0..count {
+        let id = ids.get(next() % ids.len()).ok_or("no payloads")?;
+        black_box(caller.view(*id.as_bytes())?);
+    }
+    Ok(nanos(begun.elapsed()) / count as f64)
 }
 
 fn random(client: &Client, ids: &[PayloadId], times: Times) -> Result<Row> {

@@ -50,7 +50,7 @@ const fn figure(name: &'static str, kind: Kind, what: &'static str) -> Figure {
 }
 
 /// All of them, in the order in which they are measured.
-pub(crate) static FIGURES: [Figure; 26] = [
+pub(crate) static FIGURES: [Figure; 27] = [
     figure("lease.rpc.1", Kind::Leases, "a lease taken and released, at 1 payload, against two empty calls"),
     figure("lease.rpc.1k", Kind::Leases, "the same at 1,000 payloads, in RAM"),
     figure("lease.rpc.100k", Kind::Leases, "the same at 100,000 payloads, half in RAM and half on DISK"),
@@ -68,6 +68,7 @@ pub(crate) static FIGURES: [Figure; 26] = [
     figure("list.1m", Kind::Listing, "a page anywhere in a listing of 1,000,000, against one of 1,000"),
     figure("stats.1m", Kind::Listing, "Stats at 1,000,000 payloads, against an empty call"),
     figure("lease.fast.hot", Kind::Fast, "a view taken and dropped without a call, 1,000 payloads, one thread"),
+    figure("lease.ffi", Kind::Fast, "the same through the C interface, against the Rust one"),
     figure("lease.fast.random", Kind::Fast, "the same at 100,000 payloads at random, against dependent random reads"),
     figure("lease.fast.two", Kind::Fast, "two threads against one, beside the same on plain private memory"),
     figure("lease.fast.two.processes", Kind::Fast, "the same with two processes"),
