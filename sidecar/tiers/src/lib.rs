@@ -18,6 +18,7 @@ pub mod faulty;
 mod file;
 pub mod gauge;
 pub mod heap;
+pub mod object;
 pub mod ram;
 mod reserve;
 pub mod store;
