@@ -237,7 +237,9 @@ fn tier(error: &TierError) -> (Code, Reason, Facts) {
             facts.push(("tier", tier.to_string()));
             (Code::DataLoss, Reason::BytesLost, facts)
         }
-        TierError::Io { tier, .. } => (Code::Unavailable, Reason::StoreUnavailable, vec![("tier", tier.to_string())]),
+        TierError::Unavailable { tier, .. } | TierError::Io { tier, .. } => {
+            (Code::Unavailable, Reason::StoreUnavailable, vec![("tier", tier.to_string())])
+        }
         TierError::Cancelled { .. } => (Code::Unavailable, Reason::ShuttingDown, Vec::new()),
     }
 }

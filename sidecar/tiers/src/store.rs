@@ -57,6 +57,16 @@ pub enum TierError {
         /// Where it was read.
         from: Tier,
     },
+    /// The tier is out of reach for now; the same call may work later.
+    #[error("{tier} is out of reach: {doing}: {what}")]
+    Unavailable {
+        /// Which tier.
+        tier: Tier,
+        /// What was being done, with the URI.
+        doing: String,
+        /// What the other side, or the way to it, said.
+        what: String,
+    },
     /// The system refused.
     #[error("{tier}: {doing}: {source}")]
     Io {
