@@ -22,8 +22,10 @@ const ALLOWED: [&str; 11] = [
 const TOOLS: [(&str, &str); 1] = [("cbindgen", "MPL-2.0")];
 
 /// Who alone may depend on these by name.
-const KEPT_APART: [(&str, &[&str]); 3] = [
+const KEPT_APART: [(&str, &[&str]); 5] = [
     ("rusqlite", &["payload-manager-catalog"]),
+    ("object_store", &["payload-manager-tiers"]),
+    ("reqwest", &["payload-manager-tiers"]),
     ("loom", &["payload-manager-shm"]),
     (
         "tonic",
@@ -38,7 +40,8 @@ const KEPT_APART: [(&str, &[&str]); 3] = [
 ];
 
 /// These are there in one version; small leaf crates that others pull in may be there in two.
-const ONCE: [&str; 10] = ["tonic", "prost", "hyper", "h2", "http", "tokio", "tower", "nix", "rusqlite", "tracing"];
+const ONCE: [&str; 12] =
+    ["tonic", "prost", "hyper", "h2", "http", "tokio", "tower", "nix", "rusqlite", "tracing", "rustls", "ring"];
 
 fn metadata() -> serde_json::Value {
     let cargo = Command::new(env!("CARGO"))

@@ -53,6 +53,7 @@ fn location(engine: &Engine, id: PayloadId, tier: Tier, place: Place, length: u6
         Location::File { path, offset } => {
             WireLocation::File { path: path.to_string_lossy().into_owned(), offset, length }
         }
+        Location::Object { uri } => WireLocation::File { path: uri, offset: 0, length },
     })
 }
 

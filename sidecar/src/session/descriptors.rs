@@ -25,6 +25,8 @@ pub(super) fn for_reading(engine: &Engine, leased: &Leased) -> Result<File, Erro
             let flags = (OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC).bits();
             (Tier::Disk, OpenOptions::new().read(true).custom_flags(flags).open(path))
         }
+        // There is no descriptor of an object; its reader goes by the URI.
+        Location::Object { .. } => (Tier::Object, Err(std::io::ErrorKind::Unsupported.into())),
     };
     file.map_err(|error| failed(id, tier, error))
 }
@@ -39,7 +41,7 @@ pub(super) fn for_writing(engine: &Engine, made: &Descriptor) -> Result<Option<F
     let file = match location {
         Some(Location::SharedMemory { name, .. }) => object::open(&name),
         Some(Location::Passed) => engine.sealed_memory(id, Access::Write),
-        Some(Location::File { .. }) | None => {
+        Some(Location::File { .. } | Location::Object { .. }) | None => {
             return Err(Error::Bug(format!("payload {id}: allocated in RAM, and not there")));
         }
     };

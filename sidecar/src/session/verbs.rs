@@ -234,7 +234,7 @@ fn opened(engine: &Engine, number: u64, leased: Vec<Result<Leased, Status>>) -> 
         files.push(descriptors::for_reading(engine, &leased).map_err(status::failed)?);
         let offset = match leased.location {
             Location::SharedMemory { offset, .. } | Location::File { offset, .. } => offset,
-            Location::Passed => 0,
+            Location::Passed | Location::Object { .. } => 0,
         };
         let place = WirePlace {
             generation: leased.block.generation.into(),

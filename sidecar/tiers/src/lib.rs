@@ -1,7 +1,8 @@
 //! Where the bytes lie. One [`TierStore`] a tier; [`copy`](copy::copy) moves bytes between any two of them.
 //!
 //! A back end knows how to hold bytes; it does not know budgets, leases, states or policies: those are the ledger's.
-//! [`HeapTier`] is the reference, [`RamTier`] and [`DiskTier`] are what clients open; [`Faulty`] wraps any of them for
+//! [`HeapTier`] is the reference, [`RamTier`] and [`DiskTier`] are what clients open, [`ObjectTier`] what they upload to
+//! and download from; [`Faulty`] wraps any of them for
 //! tests of what goes wrong. One conformance suite runs over all.
 //!
 //! Everything here blocks: call it from threads that may.
@@ -29,5 +30,6 @@ pub use disk::{DiskOptions, DiskTier, Found};
 pub use faulty::Faulty;
 pub use gauge::{CgroupGauge, MemoryGauge, Room, Unlimited};
 pub use heap::HeapTier;
+pub use object::{ObjectOptions, ObjectTier};
 pub use ram::{Memfds, RamTier, Segments};
 pub use store::{Archive, Location, Sealed, Sink, Source, TierError, TierStore};

@@ -107,6 +107,11 @@ pub enum Location {
         /// Bytes from its start.
         offset: u64,
     },
+    /// An object in a store.
+    Object {
+        /// Its full URI, with what a reader needs to reach a custom endpoint.
+        uri: String,
+    },
 }
 
 /// Holds bytes of one tier. All calls may block; none may be made while the ledger is locked.

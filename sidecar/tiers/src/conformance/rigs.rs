@@ -10,7 +10,10 @@ use payload_manager_types::{PayloadId, Tier};
 
 use super::new_id;
 use crate::faulty::Verdict;
-use crate::{DiskOptions, DiskTier, Faulty, HeapTier, MemoryGauge, RamTier, TierStore, Unlimited};
+use crate::object::Address;
+use crate::{
+    DiskOptions, DiskTier, Faulty, HeapTier, MemoryGauge, ObjectOptions, ObjectTier, RamTier, TierStore, Unlimited,
+};
 
 /// What the suite needs of a tier under test.
 pub(crate) trait Rig: Sync {
@@ -193,5 +196,95 @@ impl Rig for WrappedRig {
     }
     fn archive(&self, id: PayloadId) -> Option<Vec<u8>> {
         self.disk.archive(id)
+    }
+}
+
+/// OBJECT, with a producer that uploads whole objects, as v1 clients do.
+pub(crate) struct ObjectRig {
+    pub(crate) tier: ObjectTier,
+}
+
+impl ObjectRig {
+    pub(crate) fn at(uri: &str, options: ObjectOptions) -> Self {
+        Self { tier: ObjectTier::open(Address::parse(uri).unwrap(), options).unwrap() }
+    }
+}
+
+impl Rig for ObjectRig {
+    fn store(&self) -> &dyn TierStore {
+        &self.tier
+    }
+    fn path(&self, _: PayloadId) -> Option<PathBuf> {
+        None
+    }
+    fn leftovers(&self) -> Vec<String> {
+        self.tier.survey().map(|found| format!("{:?}", found.unwrap())).collect()
+    }
+    fn archive(&self, id: PayloadId) -> Option<Vec<u8>> {
+        self.tier.archive(id).unwrap()
+    }
+    fn bytes(&self, id: PayloadId) -> Option<Vec<u8>> {
+        self.tier.uploaded(id)
+    }
+    fn write(&self, id: PayloadId, bytes: &[u8]) {
+        self.tier.upload(id, bytes.to_vec());
+    }
+    fn resize(&self, id: PayloadId, size: usize) {
+        let mut bytes = self.bytes(id).unwrap_or_default();
+        bytes.resize(size, 0);
+        self.tier.upload(id, bytes);
+    }
+    fn flip(&self, id: PayloadId, at: usize) {
+        let mut bytes = self.bytes(id).unwrap();
+        bytes[at] ^= 1;
+        self.tier.upload(id, bytes);
+    }
+}
+
+/// OBJECT in a folder of its own.
+pub(crate) struct FolderRig {
+    pub(crate) object: ObjectRig,
+    folder: tempfile::TempDir,
+}
+
+impl FolderRig {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("pm-object-").tempdir().unwrap();
+        let uri = format!("file://{}/objects", folder.path().display());
+        Self { object: ObjectRig::at(&uri, ObjectOptions::default()), folder }
+    }
+
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.folder.path().join("objects")
+    }
+}
+
+impl Rig for FolderRig {
+    fn store(&self) -> &dyn TierStore {
+        self.object.store()
+    }
+    fn path(&self, _: PayloadId) -> Option<PathBuf> {
+        None
+    }
+    /// Every file, so that what no listing shows is found too.
+    fn leftovers(&self) -> Vec<String> {
+        let all = fs::read_dir(self.folder()).unwrap().map(|entry| entry.unwrap());
+        let files = all.filter(|entry| entry.file_type().unwrap().is_file());
+        files.map(|entry| entry.file_name().into_string().unwrap()).collect()
+    }
+    fn archive(&self, id: PayloadId) -> Option<Vec<u8>> {
+        self.object.archive(id)
+    }
+    fn bytes(&self, id: PayloadId) -> Option<Vec<u8>> {
+        self.object.bytes(id)
+    }
+    fn write(&self, id: PayloadId, bytes: &[u8]) {
+        self.object.write(id, bytes);
+    }
+    fn resize(&self, id: PayloadId, size: usize) {
+        self.object.resize(id, size);
+    }
+    fn flip(&self, id: PayloadId, at: usize) {
+        self.object.flip(id, at);
     }
 }

@@ -1,0 +1,113 @@
+//! What lies below the prefix, for start-up to compare with the catalog and for a rebuild. A page at a time, so that a
+//! prefix with millions of objects takes no more memory than one page. Changes nothing.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use object_store::{Error, ObjectMeta};
+use payload_manager_types::PayloadId;
+
+use super::fail;
+use super::layout::{BIN, INSTANCE, Layout, META, PROBE, SET_ASIDE};
+use super::remote::Remote;
+use crate::TierError;
+
+/// How many objects are taken at a time; what S3 gives a page.
+const PAGE: usize = 1000;
+
+/// One thing that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// The bytes of a payload, where they belong.
+    Bin {
+        /// Whose.
+        id: PayloadId,
+        /// How many.
+        size: u64,
+    },
+    /// A metadata object, where it belongs.
+    Meta {
+        /// Whose.
+        id: PayloadId,
+    },
+    /// Something that is not ours, or not where it belongs: leave it alone, and say so.
+    Other {
+        /// Its name below the prefix.
+        name: String,
+    },
+}
+
+/// Everything below the prefix, in the store's order. What was moved aside, and the marker, are not listed.
+pub struct Survey {
+    remote: Arc<Remote>,
+    /// `None` once it has ended or failed.
+    listing: Option<BoxStream<'static, Result<ObjectMeta, Error>>>,
+    page: std::vec::IntoIter<ObjectMeta>,
+}
+
+impl Survey {
+    pub(super) fn new(remote: Arc<Remote>) -> Self {
+        let listing = Some(remote.store.list(remote.layout.prefix()));
+        Self { remote, listing, page: Vec::new().into_iter() }
+    }
+
+    /// The next page; empty at the end.
+    fn turn(&mut self) -> Result<(), TierError> {
+        let Some(mut listing) = self.listing.take() else { return Ok(()) };
+        let doing = format!("listing {}", self.remote.layout.shown());
+        let (listing, page) = self.remote.driver.run(async move {
+            let mut page = Vec::with_capacity(PAGE);
+            while page.len() < PAGE
+                && let Some(found) = listing.next().await
+            {
+                page.push(found.map_err(|e| fail::failed(doing.clone(), &e))?);
+            }
+            Ok((listing, page))
+        })?;
+        self.listing = (page.len() == PAGE).then_some(listing);
+        self.page = page.into_iter();
+        Ok(())
+    }
+
+    /// What it is; `None` for what is not listed.
+    fn classify(layout: &Layout, meta: &ObjectMeta) -> Option<Found> {
+        let name = layout.name(&meta.location);
+        let id_before =
+            |end: &str| name.strip_suffix(end)?.parse::<PayloadId>().ok().filter(|id| name == format!("{id}{end}"));
+        if name == INSTANCE || name.starts_with(PROBE) || name.starts_with(&format!("{SET_ASIDE}/")) {
+            return None;
+        }
+        Some(if let Some(id) = id_before(BIN) {
+            Found::Bin { id, size: meta.size }
+        } else if let Some(id) = id_before(META) {
+            Found::Meta { id }
+        } else {
+            Found::Other { name: name.to_owned() }
+        })
+    }
+}
+
+impl Iterator for Survey {
+    type Item = Result<Found, TierError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            for meta in self.page.by_ref() {
+                if let Some(found) = Self::classify(&self.remote.layout, &meta) {
+                    return Some(Ok(found));
+                }
+            }
+            self.listing.as_ref()?;
+            if let Err(error) = self.turn() {
+                return Some(Err(error));
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Survey {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Survey({})", self.remote.layout.shown())
+    }
+}
