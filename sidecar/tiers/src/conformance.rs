@@ -1,5 +1,6 @@
 //! One suite over every tier: what any back end must do, whatever it is made of. Each test runs over the reference, RAM,
-//! DISK with and without the page cache, a wrapped DISK, and OBJECT in a folder.
+//! DISK with and without the page cache, a wrapped DISK, and OBJECT in a folder; on a server that speaks S3
+//! they run in one go, from OBJECT's own tests.
 
 pub(crate) mod bytes;
 mod rigs;
@@ -28,6 +29,11 @@ macro_rules! on_every_tier {
         mod disk_direct { $(#[test] fn $test() { super::$test(&super::DiskRig::with(0)); })* }
         mod wrapped { $(#[test] fn $test() { super::$test(&super::WrappedRig::new()); })* }
         mod object_folder { $(#[test] fn $test() { super::$test(&super::FolderRig::new()); })* }
+
+        /// One test of the suite.
+        pub(crate) type Test = fn(&dyn Rig);
+        /// All of them with their names, for a back end that takes too long to start for each.
+        pub(crate) const SUITE: &[(&str, Test)] = &[$((stringify!($test), $test)),*];
     };
 }
 

@@ -20,20 +20,22 @@ use crate::TierError;
 /// `doing` failed; it names the URI.
 pub(super) fn failed(doing: String, error: &Error) -> TierError {
     let text = told(error);
-    let refused =
-        |kind, hint: &str| crate::fail::io(Tier::Object, doing.clone(), io::Error::new(kind, format!("{hint}{text}")));
-    match error {
-        Error::NotFound { .. } if names_bucket(&text) => {
+    let refused = |kind, hint: &str| odd(doing.clone(), kind, format!("{hint}{text}"));
+    // A listing has the status in its text only, whatever the status.
+    match (error, status(&text)) {
+        (Error::NotFound { .. }, _) | (_, Some(404)) if names_bucket(&text) => {
             refused(io::ErrorKind::NotFound, "the bucket or container does not exist: ")
         }
-        Error::NotFound { .. } => refused(io::ErrorKind::NotFound, ""),
-        Error::PermissionDenied { .. } => {
+        (Error::NotFound { .. }, _) => refused(io::ErrorKind::NotFound, ""),
+        (Error::PermissionDenied { .. }, _) | (_, Some(403)) => {
             refused(io::ErrorKind::PermissionDenied, "the credentials are wrong, or may not do this: ")
         }
-        Error::Unauthenticated { .. } => refused(io::ErrorKind::PermissionDenied, "there are no valid credentials: "),
-        Error::AlreadyExists { .. } | Error::Precondition { .. } => refused(io::ErrorKind::AlreadyExists, ""),
-        Error::NotSupported { .. } | Error::NotImplemented { .. } => refused(io::ErrorKind::Unsupported, ""),
-        _ => other(doing, error, text),
+        (Error::Unauthenticated { .. }, _) | (_, Some(401)) => {
+            refused(io::ErrorKind::PermissionDenied, "there are no valid credentials: ")
+        }
+        (Error::AlreadyExists { .. } | Error::Precondition { .. }, _) => refused(io::ErrorKind::AlreadyExists, ""),
+        (Error::NotSupported { .. } | Error::NotImplemented { .. }, _) => refused(io::ErrorKind::Unsupported, ""),
+        (_, status) => other(doing, error, status, text),
     }
 }
 
@@ -55,10 +57,10 @@ pub(super) fn odd(doing: String, kind: io::ErrorKind, what: impl Into<String>) -
     crate::fail::io(Tier::Object, doing, io::Error::new(kind, what.into()))
 }
 
-fn other(doing: String, error: &Error, what: String) -> TierError {
+fn other(doing: String, error: &Error, status: Option<u16>, what: String) -> TierError {
     let tier = Tier::Object;
     let full = chain(error).filter_map(|e| e.downcast_ref::<io::Error>()).any(crate::fail::is_full);
-    match status(&what) {
+    match status {
         Some(507) => TierError::Full { tier, asked: 0, free: 0, what: format!("{doing}: {what}") },
         None if full => TierError::Full { tier, asked: 0, free: 0, what: format!("{doing}: {what}") },
         Some(408 | 429 | 500..) => TierError::Unavailable { tier, doing, what },

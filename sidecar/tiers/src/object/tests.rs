@@ -1,5 +1,8 @@
 //! What holds of OBJECT alone. What holds of every tier is the conformance suite's.
 
+mod moto;
+mod s3;
+
 use std::fs;
 use std::io;
 
