@@ -40,7 +40,9 @@ pub(super) fn connect(address: &Address, options: &ObjectOptions) -> Result<Arc<
 }
 
 fn s3(address: &Address, options: &ObjectOptions) -> Result<Arc<dyn ObjectStore>, Error> {
-    let mut builder = AmazonS3Builder::from_env().with_bucket_name(address.bucket()).with_retry(retries(options));
+    // One removal a request: not every server knows how to do many.
+    let builder = AmazonS3Builder::from_env().with_bucket_name(address.bucket()).with_disable_bulk_delete(true);
+    let mut builder = builder.with_retry(retries(options));
     for (key, value) in client(address, options) {
         builder = builder.with_config(AmazonS3ConfigKey::Client(key), value);
     }

@@ -47,6 +47,15 @@ pub(super) fn on_copy(id: PayloadId, doing: String, error: &Error) -> TierError 
     failed(doing, error)
 }
 
+/// As [`failed`], for the request that finishes an upload. Tried again, because its answer was lost, it finds no upload:
+/// it had finished it, or somebody else gave it up.
+pub(super) fn of_completion(doing: String, error: &Error) -> TierError {
+    if is_missing(error) {
+        return TierError::Unavailable { tier: Tier::Object, doing, what: told(error) };
+    }
+    failed(doing, error)
+}
+
 /// Whether the object is not there, in a bucket that is.
 pub(super) fn is_missing(error: &Error) -> bool {
     matches!(error, Error::NotFound { .. }) && !names_bucket(&error.to_string())

@@ -85,7 +85,11 @@ impl Remote {
     /// Removes an object; not being there is what was wanted.
     pub(super) fn delete(&self, key: &Path) -> Result<(), TierError> {
         let gone = |store: Arc<dyn ObjectStore>, key: Path| async move { unless_missing(store.delete(&key).await) };
-        self.ask("removing", key, gone).map(drop)
+        match self.ask("removing", key, gone) {
+            // Of a removal whose answer did not come the client makes no second try, though it does no harm.
+            Err(TierError::Unavailable { .. }) => self.ask("removing", key, gone).map(drop),
+            other => other.map(drop),
+        }
     }
 
     /// As [`Self::delete`], after something else failed that is told already.

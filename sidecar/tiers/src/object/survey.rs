@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use object_store::path::Path;
 use object_store::{Error, ObjectMeta};
 use payload_manager_types::PayloadId;
 
@@ -15,6 +16,9 @@ use crate::TierError;
 
 /// How many objects are taken at a time; what S3 gives a page.
 const PAGE: usize = 1000;
+
+/// Objects as the store lists them.
+type Listing = BoxStream<'static, Result<ObjectMeta, Error>>;
 
 /// One thing that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,21 +46,41 @@ pub enum Found {
 pub struct Survey {
     remote: Arc<Remote>,
     /// `None` once it has ended or failed.
-    listing: Option<BoxStream<'static, Result<ObjectMeta, Error>>>,
+    listing: Option<Listing>,
+    /// The last object of the page.
+    last: Option<Path>,
     page: std::vec::IntoIter<ObjectMeta>,
 }
 
 impl Survey {
     pub(super) fn new(remote: Arc<Remote>) -> Self {
-        let listing = Some(remote.store.list(remote.layout.prefix()));
-        Self { remote, listing, page: Vec::new().into_iter() }
+        let mut survey = Self { remote, listing: None, last: None, page: Vec::new().into_iter() };
+        survey.listing = Some(survey.begin());
+        survey
     }
 
-    /// The next page; empty at the end.
+    /// The listing, after what was handed out.
+    fn begin(&self) -> Listing {
+        let (store, prefix) = (&self.remote.store, self.remote.layout.prefix());
+        self.last.as_ref().map_or_else(|| store.list(prefix), |last| store.list_with_offset(prefix, last))
+    }
+
+    /// The next page; empty at the end. The client makes no second try of a page of which only a part came.
     fn turn(&mut self) -> Result<(), TierError> {
-        let Some(mut listing) = self.listing.take() else { return Ok(()) };
+        let Some(listing) = self.listing.take() else { return Ok(()) };
+        let (listing, page) = match self.read(listing) {
+            Err(TierError::Unavailable { .. }) => self.read(self.begin())?,
+            other => other?,
+        };
+        self.listing = (page.len() == PAGE).then_some(listing);
+        self.last = page.last().map(|meta| meta.location.clone());
+        self.page = page.into_iter();
+        Ok(())
+    }
+
+    fn read(&self, mut listing: Listing) -> Result<(Listing, Vec<ObjectMeta>), TierError> {
         let doing = format!("listing {}", self.remote.layout.shown());
-        let (listing, page) = self.remote.driver.run(async move {
+        self.remote.driver.run(async move {
             let mut page = Vec::with_capacity(PAGE);
             while page.len() < PAGE
                 && let Some(found) = listing.next().await
@@ -64,10 +88,7 @@ impl Survey {
                 page.push(found.map_err(|e| fail::failed(doing.clone(), &e))?);
             }
             Ok((listing, page))
-        })?;
-        self.listing = (page.len() == PAGE).then_some(listing);
-        self.page = page.into_iter();
-        Ok(())
+        })
     }
 
     /// What it is; `None` for what is not listed.

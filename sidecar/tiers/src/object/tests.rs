@@ -1,6 +1,8 @@
 //! What holds of OBJECT alone. What holds of every tier is the conformance suite's.
 
+mod faults;
 mod moto;
+mod proxy;
 mod s3;
 
 use std::fs;

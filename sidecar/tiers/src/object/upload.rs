@@ -129,7 +129,7 @@ impl Upload {
         let Some(mut begun) = self.begun.take() else { return Ok(()) };
         let doing = self.doing("finishing");
         let (begun, outcome) = self.remote.driver.run(async move {
-            let outcome = begun.complete().await.map(drop).map_err(|e| fail::failed(doing, &e));
+            let outcome = begun.complete().await.map(drop).map_err(|e| fail::of_completion(doing, &e));
             Ok((begun, outcome))
         })?;
         if outcome.is_err() {
