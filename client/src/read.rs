@@ -66,7 +66,8 @@ impl ReadOptions {
     pub(crate) fn request(self, id: PayloadId) -> v1::AcquireReadLeaseRequest {
         v1::AcquireReadLeaseRequest {
             id: Some(id.into()),
-            min_tier: tier_number(self.min_tier),
+            // A view is a mapping, and what is only in OBJECT has to be brought to DISK for one.
+            min_tier: tier_number(self.min_tier.or(Some(Tier::Disk))),
             promotion_policy: self.promotion.number(),
             min_lease_duration_ms: millis(self.lease.unwrap_or_default()),
             mode: v1::LeaseMode::Read as i32,

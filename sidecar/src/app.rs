@@ -11,12 +11,15 @@ use std::time::Duration;
 
 use payload_manager_catalog::{Catalog, CatalogError, Change, Durability, Reader, Store, StoreError};
 use payload_manager_core::facts::Facts;
-use payload_manager_core::ledger::{Limits, Watermarks};
+use payload_manager_core::ledger::{Limits, UNLIMITED, Watermarks};
 use payload_manager_shm::{FolderLock, LockError};
-use payload_manager_tiers::{CgroupGauge, DiskOptions, DiskTier, Found, RamTier, Segments, TierError, TierStore};
+use payload_manager_tiers::{
+    CgroupGauge, DiskOptions, DiskTier, Found, ObjectTier, RamTier, Segments, TierError, TierStore,
+};
 use payload_manager_types::{PayloadId, Tier, UnixMillis};
 
 use crate::archive::ArchiveWriter;
+use crate::bucket::{self, Bucket};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DirectIo, FolderError};
 use crate::engine::recovery::{Recovered, Remains, recover};
@@ -52,6 +55,9 @@ pub enum StartError {
     /// The catalog can't be written.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
+    /// The object store's prefix is not this daemon's.
+    #[error("object-store: {0}")]
+    Bucket(String),
     /// Recovery failed.
     #[error("recovery: {0}")]
     Recovery(#[from] Error),
@@ -65,12 +71,15 @@ impl StartError {
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::Lock(LockError::Held { .. }) | Self::Pages(PagesError::Open(_)) => true,
+            Self::Lock(LockError::Held { .. }) | Self::Pages(PagesError::Open(_)) | Self::Bucket(_) => true,
             Self::Instance(error) => error.is_refusal(),
             _ => false,
         }
     }
 }
+
+/// How long a start waits for the object store. One that is out of reach is no reason not to serve.
+const STORE_GRACE: Duration = Duration::from_secs(3);
 
 /// What copies that are told to end may still take.
 const LAST_GRACE: Duration = Duration::from_secs(2);
@@ -104,16 +113,31 @@ impl App {
         let disk = DiskTier::open(&root, options)?;
         let ram = RamTier::new(config.shm_prefix.clone(), Arc::new(CgroupGauge::default()));
         let store = instance::claim(&config.data_dir.path, &root, config.fresh)?;
+        let bucket = config.object_store.clone().map(|at| ObjectTier::open(at, bucket::options())).transpose()?;
         let segments = Segments::of(&ram, &instance::base_name(&config.shm_prefix, store.instance()));
         let ram = ram.with_segments(segments.clone());
         let memfds = ram.memfds().clone();
         let (recovered, clock) = revive(&config, &store, &ram, &disk)?;
+        let knows_objects = recovered.ledger.count_copies(Tier::Object) > 0;
+        let bucket = bucket.map(|tier| Bucket::new(tier, store.instance(), knows_objects && !config.fresh));
+        if let Some(bucket) = &bucket {
+            introduce(bucket).await?;
+        } else if knows_objects {
+            tracing::error!(
+                "the catalog knows copies in OBJECT, and object-store is off: they can't be read until it is named"
+            );
+        }
         let catalog = Arc::new(Catalog::start(Box::new(store), crate::engine::gate::IN_FLIGHT * 2)?);
         write_down(&catalog, recovered.changes)?;
         failpoint::hit("start-written");
         let engine = Engine::new(Parts {
             ledger: recovered.ledger,
-            tiers: [None, Some(Arc::new(ram) as Arc<dyn TierStore>), Some(Arc::new(disk) as _), None],
+            tiers: [
+                None,
+                Some(Arc::new(ram) as Arc<dyn TierStore>),
+                Some(Arc::new(disk) as _),
+                bucket.map(|bucket| Arc::new(bucket) as _),
+            ],
             segments,
             memfds,
             gate: Gate::new(Arc::clone(&catalog)),
@@ -172,6 +196,25 @@ impl App {
         }
         drained
     }
+}
+
+/// Sees whose the prefix is, and says what is wrong with the store.
+async fn introduce(bucket: &Bucket) -> Result<(), StartError> {
+    let asked = bucket.clone();
+    let claim = tokio::task::spawn_blocking(move || asked.claim());
+    match tokio::time::timeout(STORE_GRACE, claim).await {
+        Ok(Ok(Ok(()))) => tracing::info!("the object store answers"),
+        Ok(Ok(Err(error @ TierError::Unavailable { .. }))) => {
+            tracing::warn!(%error, "serving without the object store until it answers");
+        }
+        Ok(Ok(Err(TierError::Io { source, .. }))) if source.kind() == std::io::ErrorKind::AlreadyExists => {
+            return Err(StartError::Bucket(source.to_string()));
+        }
+        Ok(Ok(Err(error))) => tracing::error!(%error, "the object store can't be used until this is put right"),
+        Ok(Err(panic)) => tracing::error!(%panic, "the object store could not be asked"),
+        Err(_) => tracing::warn!("serving without the object store: it has not answered within 3 s"),
+    }
+    Ok(())
 }
 
 fn take_folders(config: &Config) -> Result<Vec<FolderLock>, StartError> {
@@ -257,9 +300,12 @@ fn write_down(catalog: &Catalog, changes: Vec<Change>) -> Result<(), CatalogErro
 
 fn limits(config: &Config) -> Limits {
     let mut capacity = [None; 4];
-    for (tier, bytes) in [(Tier::Ram, config.ram.bytes), (Tier::Disk, config.disk.bytes)] {
+    let object = config.object_store.as_ref().map(|_| UNLIMITED);
+    for (tier, bytes) in
+        [(Tier::Ram, Some(config.ram.bytes)), (Tier::Disk, Some(config.disk.bytes)), (Tier::Object, object)]
+    {
         if let Some(slot) = capacity.get_mut(tier.index()) {
-            *slot = Some(bytes);
+            *slot = bytes;
         }
     }
     Limits {

@@ -5,7 +5,7 @@
 //! builds a point is nothing.
 
 /// Every point there is, for the tests that go through them.
-pub const POINTS: [&str; 16] = [
+pub const POINTS: [&str; 17] = [
     "allocate-reserved",
     "allocate-row-written",
     "allocate-made",
@@ -13,6 +13,7 @@ pub const POINTS: [&str; 16] = [
     "commit-sealed",
     "commit-row-written",
     "commit-done",
+    "transfer-intended",
     "transfer-copied",
     "transfer-finished",
     "transfer-row-written",

@@ -4,6 +4,7 @@
 
 pub mod app;
 pub mod archive;
+pub mod bucket;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -113,7 +113,11 @@ fn greet(config: &Config) {
     );
     tracing::info!("RAM: {}", config.ram);
     tracing::info!("DISK: {}", config.disk);
-    tracing::info!("GPU and OBJECT: not configured");
+    match &config.object_store {
+        Some(at) => tracing::info!("OBJECT: {at}, unlimited"),
+        None => tracing::info!("OBJECT: not configured"),
+    }
+    tracing::info!("GPU: not configured");
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
 }
 

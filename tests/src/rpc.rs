@@ -188,7 +188,16 @@ impl Rpc {
     /// # Errors
     /// The daemon's.
     pub async fn spill(&mut self, id: PayloadId) -> Result<PayloadDescriptor, Status> {
-        let mut results = self.spill_all(SpillRequest { ids: vec![id], ..Default::default() }).await?;
+        self.spill_to(id, Tier::Disk).await
+    }
+
+    /// As [`Self::spill`], to any tier.
+    ///
+    /// # Errors
+    /// The daemon's.
+    pub async fn spill_to(&mut self, id: PayloadId, tier: Tier) -> Result<PayloadDescriptor, Status> {
+        let request = SpillRequest { ids: vec![id], target_tier: tier as i32, ..Default::default() };
+        let mut results = self.spill_all(request).await?;
         let result = results.pop().ok_or_else(|| Status::internal("no result"))?;
         match result.error {
             Some(error) => Err(error.into()),

@@ -126,6 +126,19 @@ impl Setup {
         }
     }
 
+    /// The same, with an OBJECT tier in a folder.
+    #[must_use]
+    pub fn with_object_folder(self) -> Self {
+        let uri = format!("file://{}", self.object_folder().display());
+        self.flag("object-store", uri)
+    }
+
+    /// Where [`Self::with_object_folder`] has its objects.
+    #[must_use]
+    pub fn object_folder(&self) -> PathBuf {
+        self.folder.path().join("objects")
+    }
+
     fn folder_of(&self, flag: &str, name: &str) -> PathBuf {
         match self.flags.get(flag) {
             Some(Some(named)) => named.into(),

@@ -20,9 +20,14 @@ pub fn place(descriptor: &PayloadDescriptor) -> (PathBuf, u64, u64) {
             assert!(ram.shm_name.starts_with('/') && !ram.shm_name[1..].contains('/'), "{}", ram.shm_name);
             (PathBuf::from("/dev/shm").join(&ram.shm_name[1..]), 0, ram.length_bytes)
         }
-        Some(Location::Disk(disk)) => (PathBuf::from(&disk.path), disk.offset_bytes, disk.length_bytes),
+        Some(Location::Disk(disk)) => (path_of(&disk.path), disk.offset_bytes, disk.length_bytes),
         other => panic!("no place to open: {other:?}"),
     }
+}
+
+/// An object of a `file://` store is a file.
+fn path_of(path: &str) -> PathBuf {
+    PathBuf::from(path.strip_prefix("file://").unwrap_or(path))
 }
 
 /// Writes a payload as its producer does: opens, truncates to its length, maps, fills.

@@ -14,7 +14,7 @@ use payload_manager_tests::{Daemon, Setup};
 
 use Do::{
     Allocate, Another, Append, Commit, Delete, Fleeting, Force, Labelled, LabelledStrict, Lease, Promote, Release,
-    Spill, Strict,
+    Spill, SpillFar, Strict,
 };
 
 const ALLOCATING: [Scene; 3] = [
@@ -161,6 +161,45 @@ const DELETING: [Scene; 7] = [
     },
 ];
 
+const FAR: [Scene; 6] = [
+    Scene {
+        name: "spilling to OBJECT",
+        before: &[Allocate(Ram), Commit],
+        act: &[SpillFar],
+        points: &["transfer-intended", "transfer-copied", "transfer-finished", "transfer-row-written", "before-free"],
+    },
+    Scene {
+        name: "spilling from DISK to OBJECT",
+        before: &[Labelled(Disk), Commit],
+        act: &[SpillFar],
+        points: &["transfer-intended", "transfer-copied", "transfer-finished", "transfer-row-written", "before-free"],
+    },
+    Scene {
+        name: "spilling from DISK to OBJECT under a lease",
+        before: &[Allocate(Disk), Commit, Lease],
+        act: &[SpillFar],
+        points: &["transfer-copied", "transfer-finished", "transfer-row-written"],
+    },
+    Scene {
+        name: "promoting from OBJECT",
+        before: &[Allocate(Ram), Commit, SpillFar],
+        act: &[Promote],
+        points: &["transfer-copied", "transfer-finished"],
+    },
+    Scene {
+        name: "deleting from OBJECT",
+        before: &[Allocate(Ram), Commit, SpillFar],
+        act: &[Delete],
+        points: &["delete-buried", "delete-row-gone", "before-free"],
+    },
+    Scene {
+        name: "deleting from RAM and OBJECT",
+        before: &[Allocate(Ram), Commit, SpillFar, Promote],
+        act: &[Delete],
+        points: &["delete-buried", "delete-row-gone", "before-free", "before-free:2"],
+    },
+];
+
 const EVICTING: [Scene; 2] = [
     Scene {
         name: "evicting to DISK",
@@ -204,9 +243,14 @@ async fn an_eviction_survives_kill_and_loses_nothing() {
     run(&EVICTING).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_to_an_object_store_survives_kill_with_a_readable_copy() {
+    run(&FAR).await;
+}
+
 #[test]
 fn every_point_is_on_some_way() {
-    let scenes = ALLOCATING.iter().chain(&COMMITTING).chain(&MOVING).chain(&DELETING).chain(&EVICTING);
+    let scenes = ALLOCATING.iter().chain(&COMMITTING).chain(&MOVING).chain(&DELETING).chain(&EVICTING).chain(&FAR);
     let reached = scenes.flat_map(|scene| scene.points).chain(&STARTING);
     let reached: Vec<&str> = reached.map(|point| point.split(':').next().unwrap()).collect();
     let missed: Vec<&&str> = POINTS.iter().filter(|point| !reached.contains(point)).collect();
@@ -229,7 +273,7 @@ async fn run(scenes: &[Scene]) {
 }
 
 async fn die_at(scene: &Scene, point: &str) {
-    let mut daemon = Setup::new().flag("ram", RAM).flag("disk", "16MiB").start();
+    let mut daemon = Setup::new().flag("ram", RAM).flag("disk", "16MiB").with_object_folder().start();
     let mut witness = Witness::new("log", 1, Arc::new(Meter::default()));
     witness.meet(daemon.rpc().await);
     witness.play(scene.before).await.unwrap();
@@ -258,5 +302,6 @@ async fn goes_on(daemon: &mut Daemon, witness: &mut Witness) {
     witness.clear().await.unwrap();
     audit(daemon, &mut [&mut *witness]).await;
     let stats = daemon.rpc().await.stats().await.unwrap();
-    assert_eq!((stats.payloads_ram, stats.payloads_disk, stats.backlog_blocks), (0, 0, 0), "{stats:?}");
+    let left = [stats.payloads_ram, stats.payloads_disk, stats.payloads_object, stats.backlog_blocks];
+    assert_eq!(left, [0; 4], "{stats:?}");
 }

@@ -50,6 +50,18 @@ pub enum Refusal {
         /// Where it was allocated.
         tier: Tier,
     },
+    /// An import of another length than was allocated.
+    #[error(
+        "payload {id}: allocated with {allocated} bytes, imported with {asked}; say the length of the object, and allocate anew for another"
+    )]
+    ImportSize {
+        /// Which.
+        id: PayloadId,
+        /// Bytes said to be there.
+        asked: u64,
+        /// Bytes allocated.
+        allocated: u64,
+    },
     /// Sealed memory is handed over as a file descriptor, which gRPC can't carry.
     #[error("protection SEALED passes a file descriptor and needs a session; use SHARED or STRICT over plain gRPC")]
     SealedNeedsSession,

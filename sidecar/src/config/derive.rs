@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use payload_manager_tiers::object::Address;
+
 use super::folders::{self, Folder};
 use super::keys::{self, Fallback, KEYS};
 use super::limits::{Capacity, Pages, Settled};
@@ -29,6 +31,7 @@ pub(super) fn config(machine: &Machine, given: Vec<Setting>) -> Result<Config, C
     let pages = Pages { payloads: force.count("max-payloads")?, leases: force.count("max-leases")? };
     let ram = force.capacity("ram", &mut warnings, |asked| Capacity::of_ram(machine, asked, pages))?;
     let disk = force.capacity("disk", &mut warnings, |asked| Capacity::of_disk(machine, &disk_root.path, asked))?;
+    let object_store = force.store_beside(&disk_root.path)?;
     let peers = force.peers(machine)?;
     let (lease_default, lease_max) = force.lease_times()?;
     let (high_watermark, low_watermark) = force.watermarks()?;
@@ -41,6 +44,7 @@ pub(super) fn config(machine: &Machine, given: Vec<Setting>) -> Result<Config, C
         shm_prefix: force.text("shm-prefix")?,
         ram,
         disk,
+        object_store,
         max_payload: force.bytes("max-payload")?,
         max_payloads: force.count("max-payloads")?,
         max_leases: force.count("max-leases")?,
@@ -91,6 +95,7 @@ impl InForce {
     getter!(bytes, Bytes, u64);
     getter!(time, Time, Duration);
     getter!(listen, Listen, Option<SocketAddr>);
+    getter!(store, Store, Option<Address>);
     getter!(switch, Switch, bool);
     getter!(ids, Ids, Vec<u32>);
     getter!(path, Path, PathBuf);
@@ -158,6 +163,21 @@ impl InForce {
             (None, _) => self.derive(key, Value::Bytes(capacity.bytes), capacity.explain())?,
         }
         Ok(capacity)
+    }
+
+    /// Files of the same names would lie in each other's way.
+    fn store_beside(&self, disk_root: &Path) -> Result<Option<Address>, Problem> {
+        let store = self.store("object-store")?;
+        match store.as_ref().and_then(Address::folder) {
+            Some(folder) if folder.starts_with(disk_root) || disk_root.starts_with(&folder) => {
+                let message = format!("{} and disk-root lie in each other; name another folder", folder.display());
+                Err(self
+                    .0
+                    .get("object-store")
+                    .map_or_else(|| mistake("object-store", None), |key| key.problem(message)))
+            }
+            _ => Ok(store),
+        }
     }
 
     fn peers(&mut self, machine: &Machine) -> Result<Peers, Problem> {

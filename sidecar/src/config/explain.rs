@@ -87,7 +87,7 @@ fn plain(value: &Value) -> Json {
         Value::Count(count) => json!(count),
         Value::Switch(on) => json!(on),
         Value::Ids(ids) => json!(ids),
-        Value::Listen(None) => Json::Null,
+        Value::Listen(None) | Value::Store(None) => Json::Null,
         other => json!(other.to_string()),
     }
 }

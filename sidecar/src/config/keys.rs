@@ -110,7 +110,7 @@ const fn time(from: Duration, to: Duration) -> Kind {
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Every key, in the order of the help and of `payload-manager config`.
-pub static KEYS: [Key; 26] = [
+pub static KEYS: [Key; 27] = [
     key(
         FOLDERS,
         "runtime-dir",
@@ -140,6 +140,13 @@ pub static KEYS: [Key; 26] = [
         Kind::Prefix,
         Fallback::Fixed("pm"),
         "What the names of this daemon's shared-memory objects begin with",
+    ),
+    key(
+        FOLDERS,
+        "object-store",
+        Kind::Store,
+        Fallback::Fixed("off"),
+        "The OBJECT tier's prefix: s3://BUCKET/PREFIX, gs://…, az://… or file:///FOLDER; credentials come from the environment",
     ),
     key(
         LIMITS,

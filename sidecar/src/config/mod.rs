@@ -27,6 +27,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use payload_manager_tiers::object::Address;
+
 pub use folders::{Folder, FolderError};
 pub use keys::{ENV_PREFIX, Fallback, KEYS, Key, find, nearest};
 pub use limits::{Bound, Capacity, Settled};
@@ -50,6 +52,8 @@ pub struct Config {
     pub ram: Capacity,
     /// What the DISK tier may hold.
     pub disk: Capacity,
+    /// The prefix of the OBJECT tier, if there is one.
+    pub object_store: Option<Address>,
     /// The largest payload that may be allocated, in bytes.
     pub max_payload: u64,
     /// How many payloads there may be, below 2^24.

@@ -7,6 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use payload_manager_tiers::object::Address;
+
 use super::units;
 
 /// What a setting's value is, with its bounds.
@@ -39,6 +41,8 @@ pub enum Kind {
     },
     /// `HOST:PORT` on loopback, or `off`.
     Listen,
+    /// The URI of a prefix in an object store, or `off`.
+    Store,
     /// 1 to 32 of `a-z 0-9 . _ -`.
     Prefix,
     /// Users by name or number, separated by commas.
@@ -68,6 +72,8 @@ pub enum Value {
     Count(u64),
     /// A loopback address, or none.
     Listen(Option<SocketAddr>),
+    /// Where an object store is, or nowhere.
+    Store(Option<Address>),
     /// User or group numbers.
     Ids(Vec<u32>),
     /// A word or directives.
@@ -93,6 +99,7 @@ impl Kind {
             Self::Time { from, to } => units::parse_time(text).and_then(|time| time_within(time, from, to)),
             Self::Count { from, to } => count(text, from, to),
             Self::Listen => listen(text),
+            Self::Store => store(text),
             Self::Prefix => prefix(text),
             Self::Users => super::people::users(text).map(Value::Ids),
             Self::Groups => super::people::groups(text).map(Value::Ids),
@@ -114,6 +121,7 @@ impl Kind {
             Self::Time { .. } => "a time such as \"20s\"",
             Self::Count { .. } => "a whole number",
             Self::Listen => "\"HOST:PORT\" or \"off\"",
+            Self::Store => "a URI in quotes, or \"off\"",
             Self::Prefix => "a short name in quotes",
             Self::Users => "a list of user names or numbers, such as [0, \"alice\"]",
             Self::Groups => "a list of group names or numbers, such as [0, \"video\"]",
@@ -132,6 +140,7 @@ impl Kind {
             Self::Time { .. } => "TIME",
             Self::Count { .. } => "NUMBER",
             Self::Listen => "HOST:PORT",
+            Self::Store => "URI",
             Self::Prefix => "NAME",
             Self::Users => "USERS",
             Self::Groups => "GROUPS",
@@ -164,6 +173,8 @@ impl fmt::Display for Value {
             Self::Count(count) => write!(f, "{count}"),
             Self::Listen(None) => f.write_str("off"),
             Self::Listen(Some(address)) => write!(f, "{address}"),
+            Self::Store(None) => f.write_str("off"),
+            Self::Store(Some(address)) => write!(f, "{address}"),
             Self::Ids(ids) => f.write_str(&ids.iter().map(u32::to_string).collect::<Vec<_>>().join(",")),
             Self::Text(text) => f.write_str(text),
             Self::Switch(on) => write!(f, "{on}"),
@@ -228,6 +239,13 @@ fn listen(text: &str) -> Result<Value, String> {
         )),
         None => Err(format!("{text:?} is no HOST:PORT; write 127.0.0.1:50051, [::1]:50051, localhost:50051 or off")),
     }
+}
+
+fn store(text: &str) -> Result<Value, String> {
+    if text == "off" {
+        return Ok(Value::Store(None));
+    }
+    Address::parse(text).map(|address| Value::Store(Some(address))).map_err(|error| error.to_string())
 }
 
 fn prefix(text: &str) -> Result<Value, String> {

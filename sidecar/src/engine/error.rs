@@ -23,6 +23,14 @@ pub enum Error {
         /// What was found.
         what: String,
     },
+    /// What its producer was to upload is not in the store, or has another length.
+    #[error("payload {id}: can't be imported: {what}; upload all of it to object_upload_path, then call ImportPayload")]
+    NotUploaded {
+        /// Which.
+        id: PayloadId,
+        /// What was found.
+        what: String,
+    },
     /// The bytes are not what they were.
     #[error(
         "payload {id}: the bytes of its {tier} copy fail their checksum (expected {expected}, found {found}); the copy was set aside"

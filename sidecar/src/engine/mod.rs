@@ -25,6 +25,7 @@ pub mod error;
 mod evictor;
 pub mod gate;
 mod leases;
+mod leftovers;
 mod lineage;
 mod metadata;
 mod mover;
@@ -118,7 +119,10 @@ struct Inner {
     clock: Arc<dyn Clock>,
     archive: ArchiveWriter,
     tasks: Tasks,
+    unfreed: leftovers::Unfreed,
     copies: Arc<Semaphore>,
+    /// Of those to and from OBJECT: a store that is slow keeps no other copy waiting.
+    remote_copies: Arc<Semaphore>,
     /// Copies that run at once.
     transfers: usize,
     evictor: evictor::Bell,
@@ -165,6 +169,8 @@ impl Engine {
             archive: parts.archive,
             tasks: parts.tasks,
             copies: Arc::new(Semaphore::new(parts.transfers)),
+            remote_copies: Arc::new(Semaphore::new(parts.transfers)),
+            unfreed: leftovers::Unfreed::default(),
             transfers: parts.transfers.max(1),
             evictor: evictor::Bell::default(),
             allocation_timeout_ms: parts.allocation_timeout_ms,
@@ -186,7 +192,7 @@ impl Engine {
     /// Sets going what runs by itself, and finishes what recovery has handed over: `leftovers` are blocks that nobody
     /// names any more.
     pub fn start(&self, leftovers: Vec<Retired>) {
-        self.free_blocks(leftovers);
+        self.free_held(leftovers);
         let engine = self.clone();
         self.0.tasks.spawn("reaper", async move { engine.reap().await });
         let engine = self.clone();
@@ -195,6 +201,8 @@ impl Engine {
         self.0.tasks.spawn("archivist", async move { engine.keep_archives().await });
         let engine = self.clone();
         self.0.tasks.spawn("evictor", async move { engine.evict().await });
+        let engine = self.clone();
+        self.0.tasks.spawn("leftovers", async move { engine.free_what_is_left().await });
         let engine = self.clone();
         self.0.tasks.spawn("compaction", async move { engine.compact().await });
     }
@@ -308,8 +316,12 @@ impl Engine {
         }
         let freed = self.tier(block.tier).and_then(|store| Ok(store.free(block.id, block.place)?));
         if let Err(error) = freed {
-            // The budget stays taken, for the bytes are there; the next start tries again.
-            tracing::error!(payload = %block.id, tier = %block.tier, %error, "a block could not be freed; restart the daemon once the cause is gone");
+            // The budget stays taken, for the bytes are there.
+            if block.tier.is_durable() {
+                self.0.unfreed.add(block, &error);
+            } else {
+                tracing::error!(payload = %block.id, tier = %block.tier, %error, "a block could not be freed; restart the daemon once the cause is gone");
+            }
             return false;
         }
         self.ledger().freed(&block);

@@ -8,6 +8,7 @@ use payload_manager_core::payload::Descriptor;
 use payload_manager_types::{PayloadId, SpillTarget, Tier};
 
 use super::transfer::ended;
+use super::write::put_without;
 use super::{Ending, Engine, Error};
 
 /// When a spill is answered.
@@ -187,7 +188,9 @@ impl Engine {
     pub(super) async fn dropped(&self, dropped: Dropped) -> Result<Descriptor, Error> {
         let Dropped { descriptor, free, files } = dropped;
         if !files.is_empty() {
-            self.put(descriptor.facts.clone(), Durability::Synced).await?;
+            let pass = self.0.gate.pass().await?;
+            let change = put_without(descriptor.facts.clone(), &files);
+            self.0.gate.submit(pass, change, Durability::Synced).done().await?;
         }
         self.free_files(files, free);
         Ok(descriptor)

@@ -1,11 +1,11 @@
-//! Pins, and what else is asked of a payload's place without moving it now: Pin, Unpin, ImportPayload.
+//! Pins: Pin and Unpin.
 //!
 //! The ledger has the pin at once, so that nothing evicts the payload meanwhile; the answer waits for the row.
 
 use payload_manager_catalog::{Change, Durability, Outcome};
 use payload_manager_core::Refusal;
 use payload_manager_core::facts::Pin;
-use payload_manager_types::{PayloadId, Tier};
+use payload_manager_types::PayloadId;
 
 use super::metadata::lasting;
 use super::{Engine, Error};
@@ -36,18 +36,6 @@ impl Engine {
             Err(Error::Refused(Refusal::NotFound { .. } | Refusal::NotCommitted { .. })) => Ok(()),
             other => other,
         }
-    }
-
-    /// Takes in what a client has uploaded to a bucket. There is no OBJECT tier, so nothing was ever to be uploaded.
-    ///
-    /// # Errors
-    /// Always: [`Refusal::NotFound`], [`Refusal::NothingToImport`].
-    pub fn import(&self, id: PayloadId) -> Result<(), Error> {
-        let tier = self.descriptor(id)?.facts.preferred;
-        if tier == Tier::Object {
-            return Err(Refusal::NotConfigured { tier }.into());
-        }
-        Err(Refusal::NothingToImport { id, tier }.into())
     }
 
     async fn set_pin(&self, id: PayloadId, pin: Option<Pin>) -> Result<(), Error> {

@@ -8,13 +8,15 @@
 //! disk folder ───┘
 //! ```
 //!
+//! Of OBJECT the rows are believed: to list a store takes too long, and it need not be there.
+//!
 //! Nothing is deleted that a record, the list of doomed files or a `.tmp` name does not say is garbage: a file that
 //! nobody knows is moved to `orphans/`.
 
 mod adopt;
 mod files;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use payload_manager_catalog::{Change, DoomedFile};
 use payload_manager_core::Ledger;
@@ -24,7 +26,7 @@ use payload_manager_core::facts::Facts;
 use payload_manager_core::ledger::Limits;
 use payload_manager_shm::{BlockState, FoundEntry, Record};
 use payload_manager_tiers::{DiskTier, Found, RamTier, TierStore};
-use payload_manager_types::{EntryIndex, PayloadId, Place, Protection, Tier};
+use payload_manager_types::{EntryIndex, PayloadId, Place, Protection, Tier, TierSet};
 
 use super::board::SharedPages;
 use super::error::Error;
@@ -97,8 +99,9 @@ struct Recovery {
     changes: Vec<Change>,
     free: Vec<Retired>,
     retired: Vec<Retired>,
-    /// Payloads whose records say that they are being deleted: whatever lies around of them is garbage.
-    deleting: HashSet<PayloadId>,
+    /// Payloads whose records say that they are being deleted, and the tiers that their rows name: whatever lies around of
+    /// them is garbage.
+    deleting: HashMap<PayloadId, TierSet>,
     /// Files that are garbage.
     doomed: Vec<DoomedFile>,
     report: Report,
@@ -124,7 +127,7 @@ pub fn recover(remains: Remains, limits: Limits) -> Result<Recovered, Error> {
         changes: Vec::new(),
         free: Vec::new(),
         retired: Vec::new(),
-        deleting: HashSet::new(),
+        deleting: HashMap::new(),
         doomed,
         report: Report::default(),
     };
@@ -183,8 +186,8 @@ impl Recovery {
                 }
                 BlockState::Retired => self.goes(at, &record),
                 BlockState::Deleting => {
-                    views.remove(&record.id);
-                    self.deleting.insert(record.id);
+                    let row = views.remove(&record.id).and_then(|view| view.row);
+                    self.deleting.insert(record.id, row.map_or(TierSet::EMPTY, |row| row.copies));
                     self.goes(at, &record);
                 }
                 BlockState::Free => {}
@@ -218,15 +221,17 @@ impl Recovery {
         let doomed = std::mem::take(&mut self.doomed);
         // A name is worth something only while its entry is that payload's: an index is used again.
         let owners: HashMap<EntryIndex, PayloadId> = entries.iter().map(|entry| (entry.index, entry.id)).collect();
-        let files = doomed.iter().filter(|d| d.tier == Tier::Disk).map(|d| Retired {
-            id: d.id,
-            tier: d.tier,
-            place: Place::OWN,
-            size: d.size,
-            block: Some(d.block).filter(|b| owners.get(&b.index) == Some(&d.id)),
-            record: None,
-        });
-        let blocks: Vec<Retired> = std::mem::take(&mut self.retired).into_iter().chain(files).collect();
+        let mut blocks = std::mem::take(&mut self.retired);
+        for file in doomed {
+            let DoomedFile { id, tier, .. } = file;
+            // Written after it was doomed, and its row too: an upload that came through.
+            if self.ledger.has_copy(id, tier) {
+                self.changes.push(Change::Undoom { id, tier });
+                continue;
+            }
+            let block = Some(file.block).filter(|b| owners.get(&b.index) == Some(&id));
+            blocks.push(Retired { id, tier, place: Place::OWN, size: file.size, block, record: None });
+        }
         self.report.retired = blocks.len() as u64;
         for block in blocks {
             self.free.extend(self.ledger.adopt_retired(block));

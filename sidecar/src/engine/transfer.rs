@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use payload_manager_catalog::Durability;
+use payload_manager_catalog::{Change, Durability};
 use payload_manager_core::Refusal;
 use payload_manager_core::backlog::Retired;
 use payload_manager_core::facts::Facts;
@@ -16,6 +16,7 @@ use payload_manager_tiers::{Archive, TierError, TierStore};
 use payload_manager_types::{Checksum, PayloadId, Place, Tier};
 use tokio::sync::watch;
 
+use super::write::{doomed, put_without};
 use super::{Ending, Engine, Error, blocking};
 use crate::archive::Said;
 use crate::failpoint;
@@ -47,24 +48,35 @@ impl Engine {
     }
 
     async fn transfer(&self, ticket: Ticket) -> Result<(), Error> {
-        let permit = Arc::clone(&self.0.copies).acquire_owned().await;
-        let copied = self.copy_bytes(&ticket).await;
+        let remote = [ticket.from, ticket.to].contains(&Tier::Object);
+        let permits = if remote { &self.0.remote_copies } else { &self.0.copies };
+        let permit = Arc::clone(permits).acquire_owned().await;
+        let copied = match self.intend(&ticket).await {
+            Ok(()) => self.copy_bytes(&ticket).await,
+            Err(error) => Err(Failure::Other(error)),
+        };
         drop(permit);
         let (place, checksum) = match copied {
             Ok(copied) => copied,
-            Err(failure) => return self.give_up(ticket, failure).await,
+            Err(failure) => {
+                self.leave_nothing(&ticket).await;
+                return self.give_up(ticket, failure).await;
+            }
         };
         failpoint::hit("transfer-finished");
         if let Err(error) = self.write_row(&ticket, checksum).await {
             self.discard(ticket, place).await;
             return Err(error);
         }
-        let durable = ticket.to.is_durable();
+        let (id, to) = (ticket.id(), ticket.to);
         let outcome = self.ledger().finish_transfer(ticket, place, checksum);
         match outcome {
             Outcome::Live(dropped) => {
-                if durable {
+                if to.is_durable() {
                     self.ring_archivist();
+                }
+                if to == Tier::Object {
+                    self.forget_file(id, to);
                 }
                 let Dropped { free, files, .. } = *dropped;
                 self.free_files(files, free);
@@ -74,15 +86,50 @@ impl Engine {
         Ok(())
     }
 
-    /// The row that says where the bytes are now, synced, before anything faster is dropped; a copy in memory has its
-    /// record instead.
+    /// A store's objects are not listed at a start, so what is about to be there is doomed before it is, until its row is
+    /// written: a start frees what no row has (promise: no-leak).
+    async fn intend(&self, ticket: &Ticket) -> Result<(), Error> {
+        if ticket.to != Tier::Object {
+            return Ok(());
+        }
+        let pass = self.0.gate.pass().await?;
+        let change = Change::Doom(doomed(&unnamed(ticket.id(), ticket.to, ticket.facts.size)));
+        self.0.gate.submit(pass, change, Durability::Synced).done().await?;
+        failpoint::hit("transfer-intended");
+        Ok(())
+    }
+
+    /// What an upload that failed may have left. Where that can't be told now, the next start sees to it.
+    async fn leave_nothing(&self, ticket: &Ticket) {
+        let (id, to) = (ticket.id(), ticket.to);
+        if to != Tier::Object {
+            return;
+        }
+        let store = self.tier(to);
+        match blocking(move || Ok(store?.free(id, Place::OWN)?)).await {
+            Ok(()) => self.undoom(&[unnamed(id, to, 0)]).await,
+            Err(error) => {
+                tracing::debug!(payload = %id, %error, "what a failed upload may have left is there until a start")
+            }
+        }
+    }
+
+    /// The row that says where the bytes are now, synced, before anything faster is dropped; in the same transaction the
+    /// files that it no longer names are doomed. A copy in memory has its record instead.
     async fn write_row(&self, ticket: &Ticket, checksum: Checksum) -> Result<(), Error> {
         if !ticket.to.is_durable() {
             return Ok(());
         }
-        if self.put_row(Durability::Synced, |ledger, _| Ok(ledger.row_after(ticket, checksum))).await? {
-            failpoint::hit("transfer-row-written");
-        }
+        let pass = self.0.gate.pass().await?;
+        let pending = {
+            // Under the lock, so that no row comes after its payload's end.
+            let ledger = self.ledger();
+            let Some(row) = ledger.row_after(ticket, checksum) else { return Ok(()) };
+            let change = put_without(row, &ledger.files_after(ticket));
+            self.0.gate.submit(pass, change, Durability::Synced)
+        };
+        pending.done().await?;
+        failpoint::hit("transfer-row-written");
         Ok(())
     }
 
@@ -140,8 +187,10 @@ impl Engine {
         let (id, to) = (ticket.id(), ticket.to);
         let store = self.tier(to);
         let freed = blocking(move || Ok(store?.free(id, place)?)).await;
-        if let Err(error) = freed {
-            tracing::error!(payload = %id, tier = %to, %error, "an unused copy could not be removed");
+        match freed {
+            Ok(()) if to == Tier::Object => self.forget_file(id, to),
+            Ok(()) => {}
+            Err(error) => tracing::error!(payload = %id, tier = %to, %error, "an unused copy could not be removed"),
         }
         if !self.ledger().abort_transfer(ticket) && to.is_durable() {
             self.forget_file(id, to);
@@ -151,10 +200,14 @@ impl Engine {
 
     /// The payload was deleted while a file of it was being written, and that file is gone.
     fn forget_file(&self, id: PayloadId, tier: Tier) {
-        let block = Retired { id, tier, place: Place::OWN, size: 0, block: None, record: None };
         let engine = self.clone();
-        self.0.tasks.spawn("forget", async move { engine.undoom(&[block]).await });
+        self.0.tasks.spawn("forget", async move { engine.undoom(&[unnamed(id, tier, 0)]).await });
     }
+}
+
+/// A file that no lease names.
+fn unnamed(id: PayloadId, tier: Tier, size: u64) -> Retired {
+    Retired { id, tier, place: Place::OWN, size, block: None, record: None }
 }
 
 /// Why no copy came of it.

@@ -154,6 +154,22 @@ impl Engine {
         committed
     }
 
+    /// Commits what its producer has uploaded to the object store.
+    ///
+    /// # Errors
+    /// [`Refusal::NothingToImport`] if it was not to be uploaded, [`Refusal::ImportSize`], [`Error::NotUploaded`]; as
+    /// [`Self::commit`].
+    pub async fn import(&self, id: PayloadId, size: u64) -> Result<Descriptor, Error> {
+        let Facts { preferred: tier, size: allocated, .. } = self.descriptor(id)?.facts;
+        if tier != Tier::Object {
+            return Err(Refusal::NothingToImport { id, tier }.into());
+        }
+        if size != allocated {
+            return Err(Refusal::ImportSize { id, asked: size, allocated }.into());
+        }
+        self.commit(id).await
+    }
+
     async fn seal(&self, tier: Tier, place: Place, facts: Facts) -> Result<Sealed, Error> {
         if facts.protection == Protection::Strict {
             return self.seal_apart(tier, place, &facts).await;
@@ -168,7 +184,8 @@ impl Engine {
 
     pub(super) fn seal_now(&self, store: &dyn TierStore, place: Place, facts: &Facts) -> Result<Sealed, Error> {
         let (id, size) = (facts.id, facts.size);
-        let sealed = store.seal(id, place, size, &self.archive_of(facts)?).map_err(|e| resized(id, e))?;
+        let wrong = if store.tier() == Tier::Object { not_uploaded } else { resized };
+        let sealed = store.seal(id, place, size, &self.archive_of(facts)?).map_err(|e| wrong(id, e))?;
         failpoint::hit("commit-sealed");
         Ok(sealed)
     }
@@ -354,10 +371,28 @@ pub(super) fn put(facts: Facts) -> Change {
     Change::Put { facts: Box::new(facts), doomed: None }
 }
 
+/// A row and, in the same transaction, the file that it no longer names. There is one at most: DISK's, once OBJECT has the
+/// bytes.
+pub(super) fn put_without(facts: Facts, files: &[Retired]) -> Change {
+    debug_assert!(files.len() <= 1, "{files:?}");
+    Change::Put { facts: Box::new(facts), doomed: files.first().map(doomed) }
+}
+
 /// What the catalog remembers of a file until it is gone. A file that no lease can name has the name of no block.
 pub(super) fn doomed(block: &Retired) -> DoomedFile {
     let nobody = BlockName { index: EntryIndex::NOBODY, generation: 0 };
     DoomedFile { id: block.id, tier: block.tier, block: block.block.unwrap_or(nobody), size: block.size }
+}
+
+/// At commit of what was to be uploaded.
+fn not_uploaded(id: PayloadId, error: TierError) -> Error {
+    match error {
+        TierError::Missing { what, .. } => Error::NotUploaded { id, what },
+        TierError::WrongSize { expected, found, .. } => {
+            Error::NotUploaded { id, what: format!("it has {found} bytes instead of {expected}") }
+        }
+        other => other.into(),
+    }
 }
 
 /// At commit, what the producer did to its object is the producer's mistake.

@@ -7,6 +7,7 @@ use payload_manager_api::admin::v1::{
 use payload_manager_api::convert::Page;
 use payload_manager_api::core::v1::Tier as WireTier;
 use payload_manager_api::services::v1::payload_admin_service_server::PayloadAdminService;
+use payload_manager_core::ledger::UNLIMITED;
 use payload_manager_types::Tier;
 use tonic::{Request, Response, Status};
 
@@ -21,7 +22,8 @@ impl PayloadAdminService for Service {
         let [gpu, ram, disk, object] = stats.tiers;
         let usage = Tier::ALL.into_iter().zip(stats.budgets).filter_map(|(tier, budget)| {
             let (capacity_bytes, free_bytes) = budget?;
-            Some(TierUsage { tier: WireTier::from(tier) as i32, capacity_bytes, free_bytes, unlimited: false })
+            let unlimited = capacity_bytes == UNLIMITED;
+            Some(TierUsage { tier: WireTier::from(tier) as i32, capacity_bytes, free_bytes, unlimited })
         });
         Ok(Response::new(StatsResponse {
             payloads_gpu: gpu.payloads,

@@ -30,7 +30,8 @@ impl PayloadCatalogService for Service {
         let asked = Allocate::try_from(request.into_inner()).map_err(invalid)?;
         let made = self.engine.allocate(new_payload(asked)).await.map_err(failed)?;
         let payload_descriptor = Some(wire::descriptor(&self.engine, &made));
-        Ok(Response::new(AllocatePayloadResponse { payload_descriptor, object_upload_path: String::new() }))
+        let object_upload_path = wire::upload_path(&self.engine, &made);
+        Ok(Response::new(AllocatePayloadResponse { payload_descriptor, object_upload_path }))
     }
 
     async fn commit_payload(
@@ -137,7 +138,7 @@ impl PayloadCatalogService for Service {
         request: Request<ImportPayloadRequest>,
     ) -> Result<Response<ImportPayloadResponse>, Status> {
         let asked = convert::Import::try_from(request.into_inner()).map_err(invalid)?;
-        self.engine.import(asked.id).map_err(failed)?;
+        self.engine.import(asked.id, asked.size).await.map_err(failed)?;
         Ok(Response::new(ImportPayloadResponse {}))
     }
 

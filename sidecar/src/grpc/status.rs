@@ -107,6 +107,7 @@ fn judge(error: &Error) -> (Code, Reason, Facts) {
         Error::Refused(refusal) => refused(refusal),
         Error::Tier(error) => tier(error),
         Error::Resized { id, .. } => (Code::FailedPrecondition, Reason::SizeMismatch, about(id)),
+        Error::NotUploaded { id, .. } => (Code::FailedPrecondition, Reason::ImportMismatch, about(id)),
         Error::Corrupt { id, tier, expected, found } => {
             let mut facts = about(id);
             facts.push(("tier", tier.to_string()));
@@ -168,6 +169,11 @@ fn refused(refusal: &Refusal) -> (Code, Reason, Facts) {
         Refusal::NothingToImport { id, tier } => {
             let mut facts = about(id);
             facts.push(("tier", tier.to_string()));
+            (wrong_state, Reason::ImportMismatch, facts)
+        }
+        Refusal::ImportSize { id, asked, allocated } => {
+            let mut facts = about(id);
+            facts.extend([("asked_bytes", asked.to_string()), ("allocated_bytes", allocated.to_string())]);
             (wrong_state, Reason::ImportMismatch, facts)
         }
         Refusal::SealedNeedsSession => (wrong_state, Reason::SealedNeedsSession, Vec::new()),

@@ -3,6 +3,7 @@
 use payload_manager_api::convert::{self, Location as WireLocation};
 use payload_manager_api::core::v1::PayloadDescriptor;
 use payload_manager_api::runtime::v1::spill_response;
+use payload_manager_core::facts::Phase;
 use payload_manager_core::ledger::Summary;
 use payload_manager_core::payload::Descriptor;
 use payload_manager_tiers::Location;
@@ -18,7 +19,9 @@ pub(super) const ANSWER_LIMIT: usize = 3 << 20;
 /// A descriptor with a location that a client can open.
 pub(crate) fn descriptor(engine: &Engine, descriptor: &Descriptor) -> PayloadDescriptor {
     let facts = &descriptor.facts;
-    let location = descriptor.placement.and_then(|(tier, place)| location(engine, facts.id, tier, place, facts.size));
+    // What is to be uploaded is nowhere yet.
+    let opened = descriptor.placement.filter(|_| !is_to_be_uploaded(descriptor));
+    let location = opened.and_then(|(tier, place)| location(engine, facts.id, tier, place, facts.size));
     convert::Descriptor {
         id: facts.id,
         tier: shown_tier(descriptor),
@@ -35,6 +38,19 @@ pub(crate) fn descriptor(engine: &Engine, descriptor: &Descriptor) -> PayloadDes
         dies_with_daemon: descriptor.dies_with_daemon(),
     }
     .into()
+}
+
+fn is_to_be_uploaded(descriptor: &Descriptor) -> bool {
+    descriptor.facts.phase == Phase::Allocated && descriptor.facts.preferred == Tier::Object
+}
+
+/// Where its producer uploads it to; empty if it does not.
+pub(super) fn upload_path(engine: &Engine, descriptor: &Descriptor) -> String {
+    let to = descriptor.placement.filter(|_| is_to_be_uploaded(descriptor));
+    match to.and_then(|(tier, place)| engine.location(descriptor.facts.id, tier, place)) {
+        Some(Location::Object { uri }) => uri,
+        _ => String::new(),
+    }
 }
 
 /// Where its fastest copy is or, of one whose bytes are lost, should be.

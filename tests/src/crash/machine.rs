@@ -10,6 +10,7 @@ use payload_manager_api::core::v1::{PayloadDescriptor, PayloadId, PayloadState, 
 use payload_manager_tiers::disk::read_marker;
 
 use super::belief::{Claim, Known, name_of};
+use crate::remains::files_under;
 use crate::wait::eventually_async;
 use crate::{Daemon, Rpc};
 
@@ -18,9 +19,10 @@ use crate::{Daemon, Rpc};
 struct Expected {
     objects: BTreeSet<String>,
     files: BTreeSet<String>,
+    stored: BTreeSet<String>,
     maybe: BTreeSet<String>,
-    payloads: [u64; 2],
-    bytes: [u64; 2],
+    payloads: [u64; 3],
+    bytes: [u64; 3],
     copied: u64,
     claims: u64,
     /// Nothing is kept by leases at all.
@@ -77,16 +79,19 @@ impl Expected {
             self.copied += descriptor.size_bytes.next_multiple_of(4096);
         }
         if in_tier(Tier::Disk) {
-            self.files.insert(bin);
+            self.files.insert(bin.clone());
             self.copied += descriptor.size_bytes;
             if descriptor.state() == PayloadState::Allocated {
                 // A commit that came to nothing may have written it.
-                self.maybe.insert(meta);
+                self.maybe.insert(meta.clone());
             } else {
-                self.files.insert(meta);
+                self.files.insert(meta.clone());
             }
         }
-        let shown = usize::from(descriptor.tier() == Tier::Disk);
+        if in_tier(Tier::Object) {
+            self.stored.extend([&bin, &meta].map(|name| in_store(name)));
+        }
+        let shown = [Tier::Ram, Tier::Disk, Tier::Object].iter().position(|tier| *tier == descriptor.tier()).unwrap();
         self.payloads[shown] += 1;
         self.bytes[shown] += descriptor.size_bytes;
     }
@@ -109,22 +114,40 @@ fn names(daemon: &Daemon, id: &PayloadId) -> [String; 3] {
     [format!("/{}-{name}", daemon.setup().prefix), format!("{shard}/{name}.bin"), format!("{shard}/{name}.meta.json")]
 }
 
+/// The object that is named like a file.
+fn in_store(file: &str) -> String {
+    file.split('/').next_back().unwrap_or_default().to_owned()
+}
+
+/// The objects of a store in a folder, but for the marker.
+fn stored(daemon: &Daemon) -> BTreeSet<String> {
+    let files = files_under(&daemon.setup().object_folder());
+    files.iter().map(|path| path.display().to_string()).filter(|name| name != "instance").collect()
+}
+
 /// What differs, in words; empty if nothing does.
 fn compare(daemon: &Daemon, expected: &Expected, stats: &StatsResponse) -> String {
     let mut said = Vec::new();
     let objects = payload_objects(daemon);
     let files: BTreeSet<String> = daemon.disk_files().iter().map(|p| p.display().to_string()).collect();
-    for (kind, there, wanted) in [("object", &objects, &expected.objects), ("file", &files, &expected.files)] {
+    let stored = stored(daemon);
+    let kinds = [
+        ("object", &objects, &expected.objects),
+        ("file", &files, &expected.files),
+        ("object in the store", &stored, &expected.stored),
+    ];
+    for (kind, there, wanted) in kinds {
         said.extend(wanted.difference(there).map(|name| format!("{kind} {name} is missing")));
         let extra = there.difference(wanted).filter(|name| !expected.maybe.contains(*name));
         said.extend(extra.map(|name| format!("{kind} {name} is left over")));
     }
-    let counts = [stats.payloads_ram, stats.payloads_disk, stats.bytes_ram, stats.bytes_disk];
-    let wanted = [expected.payloads[0], expected.payloads[1], expected.bytes[0], expected.bytes[1]];
-    if counts != wanted {
-        said.push(format!("Stats counts {counts:?}, the listing {wanted:?}"));
+    let counts = [stats.payloads_ram, stats.payloads_disk, stats.payloads_object];
+    let bytes = [stats.bytes_ram, stats.bytes_disk, stats.bytes_object];
+    let wanted = (expected.payloads, expected.bytes);
+    if (counts, bytes) != wanted {
+        said.push(format!("Stats counts {counts:?} and {bytes:?}, the listing {wanted:?}"));
     }
-    let used: u64 = stats.tiers.iter().map(|t| t.capacity_bytes - t.free_bytes).sum();
+    let used: u64 = stats.tiers.iter().filter(|t| !t.unlimited).map(|t| t.capacity_bytes - t.free_bytes).sum();
     // What is held is told in bytes, and takes pages.
     let least = expected.copied + stats.backlog_bytes;
     if !(least..=least + 4096 * stats.backlog_blocks).contains(&used) {

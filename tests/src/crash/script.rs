@@ -26,6 +26,8 @@ pub enum Do {
     Release,
     /// Copies it to DISK and drops it from RAM.
     Spill,
+    /// Copies it to OBJECT and drops it from RAM and DISK.
+    SpillFar,
     /// Copies it to RAM.
     Promote,
     /// Deletes it.
@@ -84,6 +86,7 @@ impl Witness {
             Do::Lease => self.lease(0).await,
             Do::Release => self.release(0).await,
             Do::Spill => self.spill(0).await,
+            Do::SpillFar => self.spill_to(0, Tier::Object).await,
             Do::Promote => self.promote(0).await,
             Do::Delete => self.delete(0, false).await,
             Do::Force => self.delete(0, true).await,

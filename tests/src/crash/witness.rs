@@ -276,9 +276,17 @@ impl Witness {
     /// # Errors
     /// [`Dead`].
     pub async fn spill(&mut self, at: usize) -> Result<(), Dead> {
+        self.spill_to(at, Tier::Disk).await
+    }
+
+    /// Spills to any tier.
+    ///
+    /// # Errors
+    /// [`Dead`].
+    pub async fn spill_to(&mut self, at: usize, tier: Tier) -> Result<(), Dead> {
         let mut rpc = self.rpc();
         let id = self.doubt(at, Doubt::Move);
-        let told = self.told("Spill", rpc.spill(id)).await?;
+        let told = self.told("Spill", rpc.spill_to(id, tier)).await?;
         self.moved(at, told);
         Ok(())
     }

@@ -18,6 +18,7 @@ mod lineage;
 mod listing;
 mod marks;
 mod metadata;
+mod object;
 mod pins;
 mod resuming;
 mod retention;

@@ -49,10 +49,13 @@ use crate::payload::{Descriptor, Payload, TransferId};
 use crate::queue::EvictionQueue;
 use crate::refusal::Refusal;
 
+/// The capacity of a tier that takes whatever comes.
+pub const UNLIMITED: u64 = u64::MAX;
+
 /// What the ledger is told once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Capacity of each tier of [`Tier::ALL`] in bytes; `None`: not configured.
+    /// Capacity of each tier of [`Tier::ALL`] in bytes, or [`UNLIMITED`]; `None`: not configured.
     pub capacity: [Option<u64>; 4],
     /// Bytes a payload may have.
     pub max_payload: u64,

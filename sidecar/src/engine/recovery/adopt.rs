@@ -40,8 +40,8 @@ impl Recovery {
         let ram = ram.and_then(|(at, record)| self.usable_ram(at, &record, &facts));
         let unsaid = self.unsaid_copy(&mut facts, disk, ram.is_some());
         let on_disk = disk == Some(facts.size) || (facts.phase == Phase::Allocated && disk.is_some());
-        let found =
-            if on_disk && facts.copies.contains(Tier::Disk) { TierSet::EMPTY.with(Tier::Disk) } else { TierSet::EMPTY };
+        let there = |tier: &Tier| *tier == Tier::Object || (*tier == Tier::Disk && on_disk);
+        let found: TierSet = facts.copies.iter().filter(there).collect();
         if (raised || recorded) && ram.is_none() && found != TierSet::EMPTY {
             self.drop_cache(id);
         }

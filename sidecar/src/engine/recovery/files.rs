@@ -10,6 +10,11 @@ use payload_manager_types::{BlockName, EntryIndex, PayloadId, Place, Tier};
 use super::{Recovery, View};
 use crate::engine::Error;
 
+/// Whether the row says that the bytes are durable elsewhere.
+fn has_left_disk(view: &View) -> bool {
+    view.row.as_ref().is_some_and(|row| row.copies.any_durable() && !row.copies.contains(Tier::Disk))
+}
+
 impl Recovery {
     /// Every file: a copy of a payload, doomed, unfinished, or nobody's.
     pub(super) fn read_disk(
@@ -24,9 +29,11 @@ impl Recovery {
         for found in files {
             match found {
                 Found::Bin { id, size } => match views.get_mut(&id) {
+                    // Its bytes are elsewhere, and it waits for its leases.
+                    Some(view) if doomed.contains(&id) && has_left_disk(view) => {}
                     Some(view) => view.disk = Some(size),
                     None if doomed.contains(&id) => {}
-                    None if self.deleting.contains(&id) => drop(dying.insert(id, size)),
+                    None if self.deleting.contains_key(&id) => drop(dying.insert(id, size)),
                     None => self.orphan(id),
                 },
                 Found::Meta { id } => metas.push(id),
@@ -46,7 +53,14 @@ impl Recovery {
 
     /// What is being deleted loses its row, and in the same step its files are remembered until they are gone.
     fn doom(&mut self, dying: &HashMap<PayloadId, u64>, entries: &[FoundEntry]) {
-        for id in &self.deleting {
+        for (id, copies) in &self.deleting {
+            let nobody = BlockName { index: EntryIndex::NOBODY, generation: 0 };
+            let object = copies.contains(Tier::Object).then_some(DoomedFile {
+                id: *id,
+                tier: Tier::Object,
+                block: nobody,
+                size: 0,
+            });
             let file = dying.get(id).map(|size| {
                 let entry = entries.iter().find(|entry| entry.id == *id);
                 let name =
@@ -54,8 +68,9 @@ impl Recovery {
                 let (index, generation) = name.filter(|(_, g)| *g != 0).unwrap_or((EntryIndex::NOBODY, 0));
                 DoomedFile { id: *id, tier: Tier::Disk, block: BlockName { index, generation }, size: *size }
             });
-            self.changes.push(Change::Delete { id: *id, doomed: file.into_iter().collect() });
-            self.doomed.extend(file);
+            let files: Vec<DoomedFile> = file.into_iter().chain(object).collect();
+            self.doomed.extend(&files);
+            self.changes.push(Change::Delete { id: *id, doomed: files });
         }
     }
 
@@ -64,9 +79,10 @@ impl Recovery {
     fn read_meta(&mut self, id: PayloadId, view: Option<&View>) -> Result<(), Error> {
         match view {
             Some(view) if view.disk.is_some() => {}
+            Some(view) if has_left_disk(view) && self.doomed.iter().any(|d| d.id == id && d.tier == Tier::Disk) => {}
             Some(View { row: Some(row), .. }) if row.copies.contains(Tier::Disk) => {}
             Some(_) => self.disk.free(id, Place::OWN)?,
-            None if self.deleting.contains(&id) => self.disk.free(id, Place::OWN)?,
+            None if self.deleting.contains_key(&id) => self.disk.free(id, Place::OWN)?,
             None => self.orphan(id),
         }
         Ok(())

@@ -8,6 +8,7 @@
 //! ```
 
 use std::fmt;
+use std::path::PathBuf;
 
 use payload_manager_types::PayloadId;
 
@@ -127,11 +128,27 @@ impl Address {
         self.plain_http
     }
 
+    /// The folder of a `file://` address.
+    pub fn folder(&self) -> Option<PathBuf> {
+        (self.scheme == Scheme::File).then(|| PathBuf::from(format!("/{}", self.prefix)))
+    }
+
     /// The full URI of a payload's bytes, with what a reader needs to reach a custom endpoint.
     pub fn bin(&self, id: PayloadId) -> String {
         let slash = if self.prefix.is_empty() { "" } else { "/" };
         let question = if self.query.is_empty() { "" } else { "?" };
         format!("{}://{}/{}{slash}{id}.bin{question}{}", self.scheme, self.bucket, self.prefix, self.query)
+    }
+}
+
+/// The URI as it was written, without slashes at its end.
+impl fmt::Display for Address {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}://{}", self.scheme, self.bucket)?;
+        if !self.prefix.is_empty() {
+            write!(out, "/{}", self.prefix)?;
+        }
+        if self.query.is_empty() { Ok(()) } else { write!(out, "?{}", self.query) }
     }
 }
 
