@@ -25,6 +25,8 @@ mod tests;
 mod upload;
 
 use std::fmt;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -180,6 +182,21 @@ impl ObjectTier {
     }
 }
 
+/// Removes the files that uploads of a killed daemon were in, which the crate numbers from 1 on.
+fn remove_staged(folder: &Path, id: PayloadId) -> Result<(), TierError> {
+    for name in [format!("{id}.bin"), format!("{id}.meta.json")] {
+        for number in 1.. {
+            let path = folder.join(format!("{name}#{number}"));
+            match std::fs::remove_file(&path) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+                Err(error) => return Err(crate::fail::io(Tier::Object, format!("removing {}", path.display()), error)),
+            }
+        }
+    }
+    Ok(())
+}
+
 impl TierStore for ObjectTier {
     fn tier(&self) -> Tier {
         Tier::Object
@@ -232,7 +249,8 @@ impl TierStore for ObjectTier {
 
     fn free(&self, id: PayloadId, _: Place) -> Result<(), TierError> {
         self.remote.delete(&self.remote.layout.bin(id))?;
-        self.remote.delete(&self.remote.layout.meta(id))
+        self.remote.delete(&self.remote.layout.meta(id))?;
+        self.address.folder().map_or(Ok(()), |folder| remove_staged(&folder, id))
     }
 
     fn set_aside(&self, id: PayloadId, _: Place) -> Result<(), TierError> {

@@ -60,6 +60,24 @@ fn an_allocation_makes_nothing_and_says_where_to_upload() {
 }
 
 #[test]
+fn what_a_killed_daemon_left_of_an_upload_goes_with_the_copy() {
+    let rig = FolderRig::new();
+    let tier = &rig.object.tier;
+    let (id, size) = (new_id(), 9u64 << 20);
+    let mut sinks = Vec::new();
+    for _ in 0..2 {
+        let mut sink = tier.sink(id, size).unwrap();
+        for n in 0..9 {
+            sink.write_at(n << 20, &[7; 1 << 20]).unwrap();
+        }
+        sinks.push(sink);
+    }
+    assert_eq!(names(&rig.folder()), [format!("{id}.bin#1"), format!("{id}.bin#2")]);
+    tier.free(id, Place::OWN).unwrap();
+    assert_eq!(names(&rig.folder()), Vec::<String>::new());
+}
+
+#[test]
 fn a_prefix_is_claimed_once_and_by_one_instance() {
     let rig = FolderRig::new();
     let tier = &rig.object.tier;
