@@ -9,6 +9,8 @@ use std::process::ExitCode;
 use clap::builder::{TypedValueParser, ValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command as Clap, FromArgMatches, Parser, Subcommand};
 
+use payload_manager_tiers::object::Address;
+
 use crate::config::{self, CONFIG_ENV, Given, KEYS, Key, Kind, Value};
 
 /// How the program ends.
@@ -100,6 +102,9 @@ pub struct DemoArgs {
     /// Take at most this many files
     #[arg(long, value_name = "COUNT", default_value_t = 4096)]
     pub max_files: usize,
+    /// Take everything to this object store and back, too; what the demo puts there goes again
+    #[arg(long, value_name = "URI", value_parser = Address::parse, conflicts_with = "keep")]
+    pub object_store: Option<Address>,
     /// Leave everything behind, and say where it is and how to be rid of it
     #[arg(long)]
     pub keep: bool,

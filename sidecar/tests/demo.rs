@@ -140,6 +140,23 @@ fn every_byte_is_right_and_nothing_is_left() {
 }
 
 #[test]
+fn everything_goes_to_an_object_store_and_back_and_nothing_is_left_there() {
+    let (files, store) = (files(20), tempfile::tempdir().unwrap());
+    fs::write(files.path().join("large.bin"), vec![7; 1 << 20]).unwrap();
+    let uri = format!("file://{}", store.path().display());
+    let mut demo = Demo::start(&["--ram", "600KiB", "--object-store", &uri], files.path());
+    let ended = demo.end();
+    assert_eq!(ended.code, Some(0), "{}\n{}", ended.said, ended.out);
+    assert!(ended.said.contains("spilled to OBJECT") && ended.said.contains("Every byte was right"), "{}", ended.said);
+    assert_eq!(fs::read_dir(store.path()).unwrap().count(), 0);
+    demo.assert_nothing_is_left();
+
+    let refused = Demo::start(&["--object-store", "file:///proc/nowhere"], files.path()).end();
+    assert_eq!(refused.code, Some(2), "{}", refused.said);
+    assert!(refused.said.contains("/proc/nowhere"), "{}", refused.said);
+}
+
+#[test]
 fn programs_read_the_results_as_json_and_tiering_had_to_work() {
     let files = files(30);
     let mut demo = Demo::start(&["--json"], files.path());

@@ -13,6 +13,8 @@
 pub mod crash;
 pub mod daemon;
 pub mod log;
+#[path = "../../sidecar/tiers/src/object/tests/moto.rs"]
+pub mod moto;
 pub mod named;
 pub mod remains;
 pub mod rpc;

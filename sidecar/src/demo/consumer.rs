@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use futures_util::TryStreamExt;
 use payload_manager_client::{Client, Descriptor, PayloadId, PayloadView, Start, StreamEntry, Tier};
-use payload_manager_client::{ReadOptions, SpillOptions};
+use payload_manager_client::{ReadOptions, SpillOptions, SpillTarget};
 use tokio::sync::oneshot;
 
 use super::check::{self, Verdict};
@@ -25,7 +25,8 @@ pub(super) async fn run(client: &Client, plan: &Plan) -> Result<(), String> {
         consumer.spill(known).await.map_err(|why| known.about(plan, &why))?;
     }
     let stats = client.stats().await.map_err(|error| error.to_string())?;
-    Event::Spilled { ram_bytes: stats.tier(Tier::Ram).bytes }.tell()?;
+    let nearer = [Tier::Ram, Tier::Disk].into_iter().filter(|tier| *tier < plan.far());
+    Event::Spilled { left: nearer.map(|tier| stats.tier(tier).bytes).sum() }.tell()?;
     for known in &all {
         consumer.recheck(known).await.map_err(|why| known.about(plan, &why))?;
     }
@@ -157,17 +158,19 @@ impl Consumer<'_> {
         found.map_err(|error| known.about(self.plan, &format!("it can't be found: {error}")))
     }
 
-    /// Spills a payload, and sees that DISK alone has it, with the checksum of what was put.
+    /// Spills a payload, and sees that the far tier alone has it, with the checksum of what was put.
     async fn spill(&self, known: &Known) -> Result<(), String> {
         let was_in_ram = self.resolve(known).await?.copies.contains(Tier::Ram);
-        let options = SpillOptions { wait_for_leases: true, ..SpillOptions::default() };
+        let far = self.plan.far();
+        let options =
+            SpillOptions { wait_for_leases: true, target: Some(SpillTarget::Tier(far)), ..SpillOptions::default() };
         let started = Instant::now();
         let spilled = self.client.spill_with(&[known.id], options).await;
         let took = started.elapsed();
         let result = spilled.and_then(|results| results.into_iter().next().transpose());
         let descriptor = result.map_err(|error| format!("it can't be spilled: {error}"))?.flatten();
         let descriptor = descriptor.ok_or("the daemon does not say where it was spilled to")?;
-        if descriptor.copies.contains(Tier::Ram) || !descriptor.copies.contains(Tier::Disk) {
+        if descriptor.copies.iter().ne([far]) {
             let tiers: Vec<_> = descriptor.copies.iter().map(|tier| tier.to_string()).collect();
             known.wrong(&format!("it was spilled, and is in {} now", tiers.join(" and ")))?;
         }
@@ -180,16 +183,18 @@ impl Consumer<'_> {
         Event::Done { stage: Stage::Spill, bytes: known.len }.tell()
     }
 
-    /// Reads from DISK, promotes unless RAM can never hold it, and compares once more.
+    /// Reads from DISK in place, if it is there, promotes unless RAM can never hold it, and compares once more.
     async fn recheck(&self, known: &Known) -> Result<(), String> {
         let fits = self.plan.fits_ram(known.len);
-        if fits {
+        if fits && self.plan.far() == Tier::Disk {
             // A look at it where it is: DISK is read in place, too.
             let view = self.lease(known, None).await?;
             if view.descriptor().tier != Tier::Disk {
                 known.wrong(&format!("it was dropped from RAM, and is read from {}", view.descriptor().tier))?;
             }
             view.release().await.map_err(|error| error.to_string())?;
+        }
+        if fits {
             let started = Instant::now();
             let promoted = self.client.promote(known.id, Tier::Ram).await;
             let took = started.elapsed();

@@ -6,10 +6,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use payload_manager_shm::object;
+use payload_manager_tiers::object::Address;
 use tempfile::TempDir;
 
 use super::files::{Picked, Taken};
 use super::plan::Plan;
+use super::store::Store;
 use crate::config::units::{size, size_for_people};
 use crate::config::{Config, ENV_PREFIX, Given, Machine};
 use crate::grpc::serve::CONTROL_SOCKET;
@@ -21,6 +23,7 @@ pub(super) struct Ground {
     prefix: String,
     settings: Vec<(&'static str, String)>,
     config: Config,
+    store: Option<Store>,
 }
 
 /// What is said when a file of the demo's own can't be made.
@@ -33,7 +36,8 @@ impl Ground {
     ///
     /// # Errors
     /// No folder can be made, or there is not enough room on the machine; in words.
-    pub(super) fn make(picked: &Picked, ram: Option<u64>) -> Result<Self, String> {
+    pub(super) fn make(picked: &Picked, ram: Option<u64>, store: Option<&Address>) -> Result<Self, String> {
+        let store = store.map(Store::below).transpose()?;
         let mut machine = Machine::this().map_err(|error| error.to_string())?;
         machine.env.retain(|name, _| !is_setting(name));
         let folder = tempfile::Builder::new().prefix("payload-manager-demo-").tempdir_in(base(&machine));
@@ -42,7 +46,7 @@ impl Ground {
         std::fs::create_dir(folder.path().join("data")).map_err(|error| unmade(&error))?;
         let prefix = format!("pm-demo-{}", std::process::id());
         let at = |name: &str| folder.path().join(name).display().to_string();
-        let settings = vec![
+        let mut settings = vec![
             ("runtime-dir", at("run")),
             ("data-dir", at("data")),
             ("shm-prefix", prefix.clone()),
@@ -53,13 +57,14 @@ impl Ground {
             ("max-leases", "1024".into()),
             ("shutdown-grace", "3s".into()),
         ];
+        settings.extend(store.as_ref().map(|store| ("object-store", store.address.to_string())));
         let given = settings.iter().try_fold(Given::default(), |given, (name, value)| given.with(name, value));
         let config = given.and_then(|given| Config::load(&machine, &given)).map_err(|error| error.to_string())?;
         if config.disk.bytes < picked.bytes {
             let (bytes, disk) = (size_for_people(picked.bytes), config.disk.to_string());
             return Err(format!("{bytes} do not fit DISK ({disk}): take less with --limit, or set TMPDIR elsewhere"));
         }
-        Ok(Self { folder, prefix, settings, config })
+        Ok(Self { folder, prefix, settings, config, store })
     }
 
     /// The demo's folder.
@@ -84,11 +89,12 @@ impl Ground {
             socket: self.config.runtime_dir.path.join(CONTROL_SOCKET),
             serve: std::iter::once("serve".to_owned()).chain(flags).collect(),
             ram: self.ram(),
+            object: self.store.is_some(),
             files,
         }
     }
 
-    /// Removes everything: shared memory, catalog, files, folder. The daemon must be gone.
+    /// Removes everything: shared memory, catalog, files, folder, objects. The daemon must be gone.
     ///
     /// # Errors
     /// What is left behind, in words.
@@ -99,7 +105,9 @@ impl Ground {
         let left = object::list(&format!("/{}-", self.prefix)).map_err(|error| error.to_string())?;
         let unlinked = left.iter().try_for_each(|object| object::unlink(&object.name).map(|_| ()));
         let removed = self.folder.close();
-        let failed = [wiped.map(|_| ()), unlinked.map_err(|e| e.to_string()), removed.map_err(|e| e.to_string())];
+        let emptied = self.store.map_or(Ok(()), Store::clear);
+        let (unlinked, removed) = (unlinked.map_err(|e| e.to_string()), removed.map_err(|e| e.to_string()));
+        let failed = [wiped.map(|_| ()), unlinked, removed, emptied];
         let failed: Vec<String> = failed.into_iter().filter_map(Result::err).collect();
         if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
     }
@@ -146,13 +154,13 @@ mod tests {
 
     #[test]
     fn ram_is_a_third_unless_somebody_says_otherwise() {
-        assert_eq!(Ground::make(&picked(3 << 20), None).unwrap().ram(), 1 << 20);
-        assert_eq!(Ground::make(&picked(3 << 20), Some(2 << 20)).unwrap().ram(), 2 << 20);
+        assert_eq!(Ground::make(&picked(3 << 20), None, None).unwrap().ram(), 1 << 20);
+        assert_eq!(Ground::make(&picked(3 << 20), Some(2 << 20), None).unwrap().ram(), 2 << 20);
     }
 
     #[test]
     fn what_is_not_kept_is_gone() {
-        let ground = Ground::make(&picked(1 << 20), None).unwrap();
+        let ground = Ground::make(&picked(1 << 20), None, None).unwrap();
         let folder = ground.folder().to_path_buf();
         ground.plan(Vec::new()).write(&folder).unwrap();
         object::create(&format!("/{}-left", ground.prefix), 4096, 0o600).unwrap();
@@ -164,7 +172,7 @@ mod tests {
 
     #[test]
     fn more_than_the_disk_has_is_refused_with_a_way_out() {
-        let error = Ground::make(&picked(1 << 60), Some(1 << 20)).map(|_| ()).unwrap_err();
+        let error = Ground::make(&picked(1 << 60), Some(1 << 20), None).map(|_| ()).unwrap_err();
         assert!(error.contains("--limit"), "{error}");
     }
 }

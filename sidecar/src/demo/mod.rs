@@ -21,6 +21,7 @@ mod processes;
 mod producer;
 mod screen;
 mod signals;
+mod store;
 mod story;
 mod table;
 
@@ -78,7 +79,7 @@ async fn live(args: &DemoArgs, screen: &mut Screen) -> Result<Exit, End> {
     let picked = pick(args, screen).map_err(End::Refused)?;
     // From here on there is something to be removed.
     let mut signals = Signals::listen().map_err(|error| End::Failed(error.to_string()))?;
-    let ground = Ground::make(&picked, args.ram).map_err(End::Refused)?;
+    let ground = Ground::make(&picked, args.ram, args.object_store.as_ref()).map_err(End::Refused)?;
     introduce(screen, &picked, &ground);
     let plan = ground.plan(picked.files);
     let mut results = Results { files: plan.files.len(), ram: plan.ram, ..Results::default() };

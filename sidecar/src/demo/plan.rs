@@ -19,6 +19,8 @@ pub(super) struct Plan {
     pub(super) serve: Vec<String>,
     /// What RAM may hold, in bytes.
     pub(super) ram: u64,
+    /// Whether there is an OBJECT tier, to which everything is spilled then; else to DISK.
+    pub(super) object: bool,
     /// What is put, in this order.
     pub(super) files: Vec<Taken>,
 }
@@ -43,6 +45,11 @@ impl Plan {
     /// Whether a payload of `len` bytes can be in RAM at all.
     pub(super) fn fits_ram(&self, len: u64) -> bool {
         len <= self.ram
+    }
+
+    /// Where everything is spilled to.
+    pub(super) fn far(&self) -> Tier {
+        if self.object { Tier::Object } else { Tier::Disk }
     }
 
     /// The name of the file number `index`, for people.
@@ -84,9 +91,9 @@ pub(super) enum Measure {
     FirstByteRam,
     /// The same, of a payload on DISK.
     FirstByteDisk,
-    /// From RAM to DISK, synced, and out of RAM.
+    /// From RAM to DISK, synced, or to OBJECT, and out of RAM.
     Spill,
-    /// From DISK back to RAM.
+    /// From there back to RAM.
     Promote,
 }
 
@@ -177,8 +184,8 @@ pub(super) enum Event {
     },
     /// All are spilled.
     Spilled {
-        /// Bytes that RAM still holds.
-        ram_bytes: u64,
+        /// Bytes that nearer tiers still show.
+        left: u64,
     },
     /// The process gives up.
     Failed {

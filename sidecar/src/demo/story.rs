@@ -119,7 +119,7 @@ impl Told<'_> {
                 self.results.wrong.push(wrong);
             }
             Event::Settled { in_ram, on_disk } => self.settled(in_ram, on_disk),
-            Event::Spilled { ram_bytes } => self.spilled(ram_bytes),
+            Event::Spilled { left } => self.spilled(left),
             // The player itself keeps it until it has ended.
             Event::Failed { .. } => {}
         }
@@ -142,19 +142,28 @@ impl Told<'_> {
         self.results.made_room = on_disk.saturating_sub(self.results.never_in_ram);
         self.screen.say(&format!(
             "All is put and checked. {in_ram} payloads are in RAM; {} had to leave it for DISK to make room. Now \
-             everything is spilled to DISK and dropped from RAM.",
-            self.results.made_room
+             everything is spilled to {} and dropped from {}.",
+            self.results.made_room,
+            self.plan.far(),
+            self.nearer()
         ));
         self.screen.begin(Stage::Spill, self.results.bytes);
     }
 
-    fn spilled(&mut self, ram_bytes: u64) {
-        if ram_bytes > 0 {
-            let wrong = format!("everything was spilled, and RAM still holds {}", size_for_people(ram_bytes));
+    fn nearer(&self) -> &'static str {
+        if self.plan.object { "RAM and DISK" } else { "RAM" }
+    }
+
+    fn spilled(&mut self, left: u64) {
+        let nearer = self.nearer();
+        if left > 0 {
+            let wrong = format!("everything was spilled, and {} is still in {nearer}", size_for_people(left));
             self.screen.say(&format!("WRONG: {wrong}"));
             self.results.wrong.push(wrong);
         } else {
-            self.screen.say("RAM is empty. Now each payload is promoted back into it and checked again.");
+            let is = if self.plan.object { "are" } else { "is" };
+            self.screen
+                .say(&format!("{nearer} {is} empty. Now each payload is promoted back into RAM and checked again."));
         }
         self.screen.begin(Stage::Recheck, self.results.bytes);
     }

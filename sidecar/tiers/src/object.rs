@@ -161,6 +161,21 @@ impl ObjectTier {
         Survey::new(Arc::clone(&self.remote))
     }
 
+    /// Removes everything below the prefix, whoever put it there, and for a `file://` address the folder: for a prefix that
+    /// was made for a while.
+    ///
+    /// # Errors
+    /// [`TierError::Unavailable`], [`TierError::Io`]; some of it may be gone then.
+    pub fn empty(&self) -> Result<(), TierError> {
+        let Some(folder) = self.address.folder() else { return self.remote.empty() };
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(crate::fail::io(Tier::Object, format!("removing {}", folder.display()), error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The metadata object of `id`, or `None` if there is none.
     ///
     /// # Errors

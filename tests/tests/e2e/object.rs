@@ -1,4 +1,5 @@
-//! The OBJECT tier in a folder: what goes there comes back, what is uploaded there is taken in, and whose it is.
+//! The OBJECT tier in a folder and on a server that speaks S3: what goes there comes back or is known to be bad (promise:
+//! verified-tiers), what is uploaded there is taken in, and whose it is.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use payload_manager_api::core::v1::{PayloadDescriptor, PayloadState, Tier};
 use payload_manager_api::reason::detail;
 use payload_manager_api::runtime::v1::{AllocatePayloadRequest, ImportPayloadRequest};
 use payload_manager_client::{Client, ReadOptions};
+use payload_manager_tests::moto::{BUCKET, Moto};
 use payload_manager_tests::remains::files_under;
 use payload_manager_tests::rpc::id_of;
 use payload_manager_tests::wait::eventually_async;
@@ -202,4 +204,76 @@ async fn a_store_that_is_down_is_unavailable_and_costs_nothing_else() {
     };
     let down = import(&mut rpc, &allocated, 5).await.unwrap_err();
     assert_eq!(reason(&down), (Code::Unavailable, Some(Reason::StoreUnavailable)), "{down}");
+}
+
+/// The program, on a server that speaks S3.
+fn on_s3(moto: &Moto, prefix: &str) -> Setup {
+    let host = moto.host.replace(':', "%3A");
+    Setup::new()
+        .flag("object-store", format!("s3://{BUCKET}/{prefix}?endpoint_override={host}&scheme=http"))
+        .env("AWS_ACCESS_KEY_ID", "someone")
+        .env("AWS_SECRET_ACCESS_KEY", "something")
+        .env("AWS_REGION", "us-east-1")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_speaks_s3_takes_payloads_and_gives_them_back_after_a_kill() {
+    let Some(moto) = Moto::start("a_server_that_speaks_s3_takes_payloads_and_gives_them_back_after_a_kill") else {
+        return;
+    };
+    let mut daemon = on_s3(&moto, "some/prefix").start();
+    let mut rpc = daemon.rpc().await;
+    let bytes = v1::pattern(6, 20 * MIB + 13);
+    let id = id_of(&rpc.put(Tier::Ram, &bytes).await.unwrap());
+    let far = rpc.spill_to(id.clone(), Tier::Object).await.unwrap();
+    assert!(
+        uri(&far).starts_with("s3://payloads/some/prefix/") && uri(&far).contains(".bin?endpoint_override="),
+        "{far:?}"
+    );
+    daemon.restart();
+    rpc = daemon.rpc().await;
+    rpc.promote(id.clone(), Tier::Ram).await.unwrap();
+    assert_eq!(rpc.get(id.clone()).await.unwrap(), bytes);
+    rpc.delete(id, false).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_is_not_there_is_said_at_start_by_name_and_the_rest_is_served() {
+    let Some(moto) = Moto::start("a_bucket_that_is_not_there_is_said_at_start_by_name_and_the_rest_is_served") else {
+        return;
+    };
+    let setup = on_s3(&moto, "prefix");
+    let host = moto.host.replace(':', "%3A");
+    let daemon =
+        setup.flag("object-store", format!("s3://nowhere/prefix?endpoint_override={host}&scheme=http")).start();
+    let line = daemon.log().text();
+    assert!(line.contains("can't be used until this is put right") && line.contains("nowhere"), "{line}");
+    let mut rpc = daemon.rpc().await;
+    let id = id_of(&rpc.put(Tier::Ram, b"here").await.unwrap());
+    let refused = rpc.spill_to(id.clone(), Tier::Object).await.unwrap_err();
+    assert_eq!(reason(&refused), (Code::Unavailable, Some(Reason::StoreUnavailable)), "{refused}");
+    assert_eq!(rpc.get(id).await.unwrap(), b"here");
+}
+
+/// The README's words on a server of this test's: what is typed after the server is there.
+#[test]
+fn the_readmes_section_works_as_written() {
+    let Some(moto) = Moto::start("the_readmes_section_works_as_written") else { return };
+    let readme = include_str!("../../../README.md");
+    let (_, section) = readme.split_once("\n### Object storage\n").unwrap();
+    let block = section.split("```").nth(1).unwrap();
+    let typed: Vec<&str> = block.lines().filter(|line| line.starts_with("export") || line.contains(" demo ")).collect();
+    assert_eq!(typed.len(), 2, "{block}");
+    let script = typed.join("\n").replace("127.0.0.1%3A5000", &moto.host.replace(':', "%3A"));
+    let files = tempfile::tempdir().unwrap();
+    for n in 0..5u8 {
+        std::fs::write(files.path().join(n.to_string()), vec![n; 100_000]).unwrap();
+    }
+    let folder = payload_manager_tests::setup::program().parent().unwrap().to_owned();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    let script = format!("{script} {}", files.path().display());
+    let ran = std::process::Command::new("sh").args(["-ec", &script]).env("PATH", path).output().unwrap();
+    let (said, told) = (String::from_utf8_lossy(&ran.stderr), String::from_utf8_lossy(&ran.stdout));
+    assert!(ran.status.success() && said.contains("Every byte was right, twice."), "{said}{told}");
+    assert!(told.contains("│ promote ") && said.contains("spilled to OBJECT"), "{said}{told}");
 }

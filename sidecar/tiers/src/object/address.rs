@@ -128,6 +128,13 @@ impl Address {
         self.plain_http
     }
 
+    /// The prefix of that name below this one. The name is one step of letters, digits and `-`.
+    #[must_use]
+    pub fn below(&self, name: &str) -> Self {
+        let slash = if self.prefix.is_empty() { "" } else { "/" };
+        Self { prefix: format!("{}{slash}{name}", self.prefix), ..self.clone() }
+    }
+
     /// The folder of a `file://` address.
     pub fn folder(&self) -> Option<PathBuf> {
         (self.scheme == Scheme::File).then(|| PathBuf::from(format!("/{}", self.prefix)))

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 use parking_lot::Mutex;
@@ -90,6 +91,17 @@ impl Remote {
             Err(TierError::Unavailable { .. }) => self.ask("removing", key, gone).map(drop),
             other => other.map(drop),
         }
+    }
+
+    /// Removes every object below the prefix.
+    pub(super) fn empty(&self) -> Result<(), TierError> {
+        let (store, prefix) = (Arc::clone(&self.store), self.layout.prefix().cloned());
+        let doing = format!("emptying {}", self.layout.shown());
+        self.driver.run(async move {
+            let there = store.list(prefix.as_ref()).map_ok(|meta| meta.location).boxed();
+            let gone = store.delete_stream(there).try_for_each(|_| std::future::ready(Ok(())));
+            gone.await.map_err(|e| fail::failed(doing, &e))
+        })
     }
 
     /// As [`Self::delete`], after something else failed that is told already.

@@ -1,8 +1,10 @@
 //! What holds of OBJECT alone. What holds of every tier is the conformance suite's.
 
 mod faults;
+#[expect(unreachable_pub, reason = "the whole-system tests use it, too")]
 mod moto;
 mod proxy;
+mod rig;
 mod s3;
 
 use std::fs;

@@ -8,8 +8,9 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use payload_manager_types::{Checksum, PayloadId, Place, Tier};
 
-use super::moto::{self, BUCKET, Moto};
+use super::moto::{BUCKET, Moto};
 use super::proxy::{Fault, Proxy};
+use super::rig;
 use super::{archive, put};
 use crate::conformance::bytes::{checksum_of, new_id, pattern};
 use crate::conformance::{ObjectRig, Rig};
@@ -28,7 +29,7 @@ fn hasty(fault: Fault, retries: usize) -> ObjectOptions {
         _ => 120,
     };
     let request_timeout = Duration::from_secs(patience);
-    ObjectOptions { retries, backoff: Duration::from_millis(1), request_timeout, ..moto::options() }
+    ObjectOptions { retries, backoff: Duration::from_millis(1), request_timeout, ..rig::options() }
 }
 
 /// OBJECT on `moto`, by way of a proxy that follows `rule`.
@@ -38,7 +39,7 @@ fn behind(
     rule: impl Fn(&str) -> Fault + Send + Sync + 'static,
 ) -> (Proxy, ObjectRig) {
     let proxy = Proxy::start(&moto.host, rule);
-    let rig = moto::rig(&proxy.host, BUCKET, &format!("{}", new_id()), options);
+    let rig = rig::rig(&proxy.host, BUCKET, &format!("{}", new_id()), options);
     (proxy, rig)
 }
 

@@ -1,26 +1,29 @@
 //! A server that speaks S3, moto, for one test: started on a port that the system chose, stopped when it is dropped. It
-//! checks no signatures.
+//! checks no signatures. The whole-system tests use this file, too, so it knows nothing of this crate.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-use crate::conformance::ObjectRig;
-use crate::object::{ObjectOptions, Settings};
-
 /// The bucket that is there.
-pub(super) const BUCKET: &str = "payloads";
+pub const BUCKET: &str = "payloads";
 
-pub(super) struct Moto {
+/// The server.
+#[derive(Debug)]
+pub struct Moto {
     child: Child,
     /// `HOST:PORT`
-    pub(super) host: String,
+    pub host: String,
 }
 
 impl Moto {
     /// A running server with an empty bucket; `None`, which only a machine without moto may answer, if there is none.
-    pub(super) fn start(test: &str) -> Option<Self> {
+    ///
+    /// # Panics
+    /// If one may not be missing, or it does not come up.
+    #[must_use]
+    pub fn start(test: &str) -> Option<Self> {
         let mut command = Command::new("moto_server");
         command.args(["-H", "127.0.0.1", "-p", "0"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let Ok(mut child) = command.spawn() else {
@@ -44,7 +47,11 @@ impl Moto {
     }
 
     /// How many uploads in parts are neither finished nor given up.
-    pub(super) fn unfinished_uploads(&self) -> usize {
+    ///
+    /// # Panics
+    /// If it does not say.
+    #[must_use]
+    pub fn unfinished_uploads(&self) -> usize {
         let listed = request(&self.host, "GET", &format!("/{BUCKET}?uploads"));
         assert!(listed.contains("ListMultipartUploadsResult"), "{listed}");
         listed.matches("<UploadId>").count()
@@ -56,19 +63,6 @@ impl Drop for Moto {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// OBJECT below `prefix` in `bucket` on the server at `host`.
-pub(super) fn rig(host: &str, bucket: &str, prefix: &str, options: ObjectOptions) -> ObjectRig {
-    let host = host.replace(':', "%3A");
-    ObjectRig::at(&format!("s3://{bucket}/{prefix}?endpoint_override={host}&scheme=http"), options)
-}
-
-/// Credentials that moto takes, as it takes any.
-pub(super) fn options() -> ObjectOptions {
-    let settings = [("aws_access_key_id", "someone"), ("aws_secret_access_key", "something")];
-    let settings = Settings(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect());
-    ObjectOptions { settings, ..ObjectOptions::default() }
 }
 
 /// The whole answer to a request without a body.

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use super::moto::{self, BUCKET, Moto};
+use super::moto::{BUCKET, Moto};
+use super::rig;
 use super::{archive, put};
 use crate::conformance::bytes::{new_id, pattern};
 use crate::conformance::{Rig, SUITE};
@@ -15,7 +16,7 @@ fn every_promise_of_a_tier_holds_on_s3() {
     let Some(moto) = Moto::start("every_promise_of_a_tier_holds_on_s3") else { return };
     for (name, test) in SUITE {
         eprintln!("{name}");
-        test(&moto::rig(&moto.host, BUCKET, &format!("suite/{name}"), moto::options()));
+        test(&rig::rig(&moto.host, BUCKET, &format!("suite/{name}"), rig::options()));
     }
     assert_eq!(moto.unfinished_uploads(), 0);
 }
@@ -23,7 +24,7 @@ fn every_promise_of_a_tier_holds_on_s3() {
 #[test]
 fn a_prefix_on_s3_is_checked_claimed_and_its_copies_set_aside() {
     let Some(moto) = Moto::start("a_prefix_on_s3_is_checked_claimed_and_its_copies_set_aside") else { return };
-    let rig = moto::rig(&moto.host, BUCKET, "some/prefix", moto::options());
+    let rig = rig::rig(&moto.host, BUCKET, "some/prefix", rig::options());
     let tier = &rig.tier;
     tier.check().unwrap();
     assert_eq!(rig.leftovers(), Vec::<String>::new());
@@ -40,7 +41,7 @@ fn a_prefix_on_s3_is_checked_claimed_and_its_copies_set_aside() {
     }
     assert_eq!(rig.leftovers(), Vec::<String>::new());
     // A sibling whose name begins with ours is not ours.
-    let sibling = moto::rig(&moto.host, BUCKET, "some/prefix-2", moto::options());
+    let sibling = rig::rig(&moto.host, BUCKET, "some/prefix-2", rig::options());
     put(&sibling.tier, b"12345");
     assert_eq!(rig.leftovers(), Vec::<String>::new());
 }
@@ -48,7 +49,7 @@ fn a_prefix_on_s3_is_checked_claimed_and_its_copies_set_aside() {
 #[test]
 fn what_was_begun_and_dropped_is_given_up_on_s3() {
     let Some(moto) = Moto::start("what_was_begun_and_dropped_is_given_up_on_s3") else { return };
-    let rig = moto::rig(&moto.host, BUCKET, "p", moto::options());
+    let rig = rig::rig(&moto.host, BUCKET, "p", rig::options());
     let mut sink = rig.tier.sink(new_id(), 40 << 20).unwrap();
     sink.write_at(0, &pattern(20 << 20)).unwrap();
     assert_eq!(moto.unfinished_uploads(), 1);
@@ -59,7 +60,7 @@ fn what_was_begun_and_dropped_is_given_up_on_s3() {
 #[test]
 fn what_a_person_has_to_put_right_is_said_by_name() {
     let Some(moto) = Moto::start("what_a_person_has_to_put_right_is_said_by_name") else { return };
-    let error = moto::rig(&moto.host, "nowhere", "p", moto::options()).tier.check().unwrap_err();
+    let error = rig::rig(&moto.host, "nowhere", "p", rig::options()).tier.check().unwrap_err();
     assert!(error.to_string().contains("the bucket or container does not exist"), "{error}");
     assert!(matches!(error, TierError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound));
 
@@ -70,10 +71,10 @@ fn what_a_person_has_to_put_right_is_said_by_name() {
     let error = crate::ObjectTier::open(address, options).unwrap_err();
     assert!(error.to_string().contains("aws_no_such_thing"), "{error}");
 
-    let once = ObjectOptions { retries: 0, ..moto::options() };
+    let once = ObjectOptions { retries: 0, ..rig::options() };
     let host = moto.host.clone();
     drop(moto);
-    let gone = moto::rig(&host, BUCKET, "p", once);
+    let gone = rig::rig(&host, BUCKET, "p", once);
     let id = new_id();
     for error in [
         gone.tier.check().unwrap_err(),
