@@ -217,7 +217,8 @@ async fn introduce(bucket: &Bucket) -> Result<(), StartError> {
     Ok(())
 }
 
-fn take_folders(config: &Config) -> Result<Vec<FolderLock>, StartError> {
+/// Takes the folders of the daemon, which nobody else may have meanwhile.
+pub(crate) fn take_folders(config: &Config) -> Result<Vec<FolderLock>, StartError> {
     let uid = nix::unistd::geteuid().as_raw();
     let folders = [&config.data_dir, &config.runtime_dir, &config.disk_root];
     folders.iter().try_for_each(|folder| folder.prepare(uid))?;

@@ -4,10 +4,10 @@
 use payload_manager_api::catalog::v1::{Compression, Integrity};
 use payload_manager_api::catalog::v1::{CompressionType, HashAlgorithm, PayloadArchiveMetadata};
 use payload_manager_api::convert;
-use payload_manager_api::core::v1::Protection as WireProtection;
+use payload_manager_api::core::v1::{PayloadId as WireId, Protection as WireProtection};
 use payload_manager_catalog::{LineageEdge, MetadataEvent, MetadataRecord};
-use payload_manager_core::facts::Facts;
-use payload_manager_types::{Checksum, PayloadState, Tier, TierSet, UnixMillis};
+use payload_manager_core::facts::{Facts, Labels, Phase};
+use payload_manager_types::{Checksum, PayloadId, PayloadState, Tier, TierSet, UnixMillis};
 
 use crate::said;
 
@@ -39,6 +39,62 @@ impl ArchiveWriter {
             }
         }
     }
+}
+
+/// A payload as an archive has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Archived {
+    /// What is known of it. Its copies are not: they are where the archive was found.
+    pub facts: Facts,
+    /// What was said about it. Who set its metadata and why no archive tells.
+    pub said: Said,
+    /// When the archive was written.
+    pub at: UnixMillis,
+}
+
+/// Reads such a file.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn read(text: &[u8]) -> Result<Archived, String> {
+    let archive = convert::from_json(text).map_err(|error| error.to_string())?;
+    let at = archive.archived_at.map_or(UnixMillis(0), said::time);
+    let descriptor = convert::descriptor(archive.payload_descriptor).map_err(|error| error.to_string())?;
+    let of = |found: Option<WireId>| found.and_then(|id| PayloadId::try_from(id).ok());
+    if of(archive.uuid) != Some(descriptor.id) {
+        return Err("uuid and payload_descriptor name different payloads".into());
+    }
+    let facts = Facts {
+        id: descriptor.id,
+        size: descriptor.size,
+        phase: Phase::Committed,
+        version: descriptor.version,
+        preferred: descriptor.tier,
+        copies: TierSet::EMPTY,
+        created: descriptor.created,
+        expires: descriptor.expires,
+        reclaim_at: None,
+        policy: descriptor.policy,
+        no_evict: archive.no_evict,
+        protection: descriptor.protection,
+        checksum: descriptor.checksum,
+        pin: None,
+        labels: Labels {
+            dataset: archive.dataset,
+            producer: archive.producer,
+            tags: archive.tags.into_iter().collect(),
+        },
+    };
+    let metadata = archive.metadata.map(said::read_metadata).map(|metadata| MetadataRecord {
+        metadata,
+        actor: String::new(),
+        reason: String::new(),
+        updated: at,
+    });
+    let events = (0..).zip(archive.metadata_events).map(|(number, event)| said::read_event(number, event));
+    let edges = archive.lineage.into_iter().map(|edge| said::read_edge(descriptor.id, edge));
+    let lineage = edges.collect::<Option<Vec<LineageEdge>>>().ok_or("an edge of its lineage names no parent")?;
+    Ok(Archived { facts, said: Said { metadata, events: events.collect(), lineage }, at })
 }
 
 /// The checksum that such a file tells; none if it can't be read, or tells one of another kind.

@@ -71,6 +71,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Remove everything that a stopped daemon owns: shared memory, catalog, payload files
     Wipe(WipeArgs),
+    /// Make a lost catalog again from what lies beside the payloads' bytes
+    Rebuild(RebuildArgs),
     /// One of the processes that `demo` starts
     #[command(hide = true)]
     DemoPart(DemoPartArgs),
@@ -124,6 +126,17 @@ pub struct WipeArgs {
     pub flags: Flags<Places>,
 }
 
+/// What `rebuild` takes.
+#[derive(Debug, Args)]
+pub struct RebuildArgs {
+    /// The DISK tier's folder, or the object store's prefix as a URI; both may be given
+    #[arg(long, value_name = "PATH|URI", required = true)]
+    pub from: Vec<String>,
+    /// Where the daemon is that the catalog is for.
+    #[command(flatten)]
+    pub flags: Flags<Home>,
+}
+
 /// What a process of the demo takes.
 #[derive(Debug, Args)]
 pub struct DemoPartArgs {
@@ -173,6 +186,16 @@ impl Scope for Places {
         matches!(key.name, "runtime-dir" | "data-dir" | "disk-root" | "shm-prefix")
     }
     const NEEDS_ONE_OF: &'static [&'static str] = &["config", "data-dir"];
+}
+
+/// Those that say where the daemon itself is.
+#[derive(Debug, Clone, Copy)]
+pub struct Home;
+
+impl Scope for Home {
+    fn has(key: &Key) -> bool {
+        matches!(key.name, "runtime-dir" | "data-dir" | "shm-prefix")
+    }
 }
 
 /// The flags for settings that were given.

@@ -31,7 +31,7 @@ pub enum InstanceError {
     },
     /// The folder has files of an instance, and no catalog knows them.
     #[error(
-        "{root} belongs to instance {of_root}, but its catalog {catalog} is missing: restore it from a backup, or start with --fresh to begin a new one and move the files to {root}/orphans"
+        "{root} belongs to instance {of_root}, but its catalog {catalog} is missing: restore it from a backup, make it again with payload-manager rebuild --from {root}, or start with --fresh to begin a new one and move the files to {root}/orphans"
     )]
     NoCatalog {
         /// The DISK root.

@@ -16,6 +16,7 @@ pub use grpc::serve::ListenError;
 pub mod instance;
 mod log;
 pub mod pages;
+pub mod rebuild;
 pub mod run;
 mod said;
 mod session;

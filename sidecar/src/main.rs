@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use payload_manager::cli::{Cli, Command};
-use payload_manager::{demo, run, wipe};
+use payload_manager::{demo, rebuild, run, wipe};
 
 fn main() -> ExitCode {
     let exit = match Cli::parse().command {
@@ -12,6 +12,7 @@ fn main() -> ExitCode {
         Command::Config(args) => run::print_config(&args),
         Command::Demo(args) => demo::run(&args),
         Command::DemoPart(args) => demo::part(&args),
+        Command::Rebuild(args) => rebuild::run(&args),
         Command::Wipe(args) => wipe::run(&args),
     };
     exit.into()

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 
 use hyper_util::rt::TokioIo;
 use payload_manager_api::admin::v1::{StatsRequest, StatsResponse};
+use payload_manager_api::catalog::v1::{
+    AddLineageRequest, AppendPayloadMetadataEventRequest, LineageEdge, PayloadMetadata, UpdatePayloadMetadataRequest,
+};
 use payload_manager_api::core::v1::{PayloadDescriptor, PayloadId, Tier};
 use payload_manager_api::runtime::v1::{
     AcquireReadLeaseRequest, AcquireReadLeaseResponse, AllocatePayloadRequest, AppendItem, CommitPayloadRequest,
@@ -219,6 +222,23 @@ impl Rpc {
     /// The daemon's.
     pub async fn delete(&mut self, id: PayloadId, force: bool) -> Result<(), Status> {
         self.catalog.delete(DeleteRequest { id: Some(id), force }).await.map(|_| ())
+    }
+
+    /// Says `what` about a payload in every way there is: sets its metadata, adds an event, and that it was made from `parent`.
+    ///
+    /// # Panics
+    /// If the daemon refuses one of them.
+    pub async fn say(&mut self, id: &PayloadId, parent: &PayloadId, what: &str) {
+        let metadata = || Some(PayloadMetadata { data: what.into(), schema: format!("{what} schema"), id: None });
+        let set = UpdatePayloadMetadataRequest { id: Some(id.clone()), metadata: metadata(), ..Default::default() };
+        self.catalog.update_payload_metadata(set).await.unwrap();
+        let (source, version) = ("a test".to_owned(), what.to_owned());
+        let event = AppendPayloadMetadataEventRequest { id: Some(id.clone()), metadata: metadata(), source, version };
+        self.catalog.append_payload_metadata_event(event).await.unwrap();
+        let (operation, role, parameters) = (what.to_owned(), "input".to_owned(), what.into());
+        let edge = LineageEdge { parent: Some(parent.clone()), operation, role, parameters, child: None };
+        let add = AddLineageRequest { child: Some(id.clone()), parents: vec![edge] };
+        self.catalog.add_lineage(add).await.unwrap();
     }
 
     /// Every payload there is, page by page.

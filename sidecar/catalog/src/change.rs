@@ -137,6 +137,8 @@ pub enum Change {
     },
     /// Counts a start of the daemon: [`Outcome::Start`].
     CountStart,
+    /// Starts are numbered beyond this one from now on: for a catalog that was made again, whose daemon has started before.
+    CountStartsFrom(u64),
 }
 
 /// Entries removed by one change at most because they are too old: changes that wait behind it must not wait for long.
@@ -164,7 +166,8 @@ impl Change {
             | Self::Trim { .. }
             | Self::SetPin { .. }
             | Self::Archived { .. }
-            | Self::CountStart => 64,
+            | Self::CountStart
+            | Self::CountStartsFrom(_) => 64,
         }
     }
 }

@@ -29,7 +29,9 @@ pub enum StoreError {
         known: i64,
     },
     /// Not a catalog of ours, or damaged.
-    #[error("{path} is not a usable catalog: {what}; restore it from a backup, or move it away and start with --fresh")]
+    #[error(
+        "{path} is not a usable catalog: {what}; restore it from a backup, or move it away and make it again with payload-manager rebuild"
+    )]
     Damaged {
         /// The file.
         path: PathBuf,

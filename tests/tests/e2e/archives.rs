@@ -2,37 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use payload_manager_api::catalog::v1::{
-    AddLineageRequest, AppendPayloadMetadataEventRequest, GetLineageRequest, LineageEdge, PayloadArchiveMetadata,
-    PayloadMetadata, UpdatePayloadMetadataRequest,
-};
+use payload_manager_api::catalog::v1::{GetLineageRequest, PayloadArchiveMetadata};
 use payload_manager_api::convert::from_json;
 use payload_manager_api::core::v1::{PayloadId, Tier};
 use payload_manager_tests::rpc::id_of;
 use payload_manager_tests::{Daemon, Rpc, eventually, v1};
-
-/// What is said about a payload, in every way there is.
-async fn say(rpc: &mut Rpc, id: &PayloadId, parent: &PayloadId, what: &str) {
-    let metadata = || Some(PayloadMetadata { data: what.into(), schema: format!("{what} schema"), id: None });
-    let set = UpdatePayloadMetadataRequest { id: Some(id.clone()), metadata: metadata(), ..Default::default() };
-    rpc.catalog.update_payload_metadata(set).await.unwrap();
-    let event = AppendPayloadMetadataEventRequest {
-        id: Some(id.clone()),
-        metadata: metadata(),
-        source: "a test".into(),
-        version: what.into(),
-    };
-    rpc.catalog.append_payload_metadata_event(event).await.unwrap();
-    let edge = LineageEdge {
-        parent: Some(parent.clone()),
-        operation: what.into(),
-        role: "input".into(),
-        parameters: what.into(),
-        child: None,
-    };
-    let add = AddLineageRequest { child: Some(id.clone()), parents: vec![edge] };
-    rpc.catalog.add_lineage(add).await.unwrap();
-}
 
 /// Where a payload's archive lies.
 async fn beside(rpc: &mut Rpc, id: &PayloadId) -> PathBuf {
@@ -63,9 +37,9 @@ async fn whatever_is_said_of_durable_bytes_comes_to_lie_beside_them() {
     let archive = beside(&mut rpc, &id).await;
     let checksum = read(&archive).integrity;
     assert!(says(&read(&archive), &[]) && checksum.is_some());
-    say(&mut rpc, &id, &parent, "once").await;
+    rpc.say(&id, &parent, "once").await;
     eventually("it lies beside the bytes", || says(&read(&archive), &["once"]));
-    say(&mut rpc, &id, &parent, "twice").await;
+    rpc.say(&id, &parent, "twice").await;
     eventually("all of it does", || says(&read(&archive), &["once", "twice"]));
     let found = read(&archive);
     let lineage = GetLineageRequest { id: Some(id.clone()), upstream: true, ..Default::default() };
@@ -82,14 +56,14 @@ async fn bytes_that_come_to_disk_bring_along_what_was_said_before() {
     let mut rpc = daemon.rpc().await;
     let parent = on_disk(&mut rpc).await;
     let spilled = id_of(&rpc.put(Tier::Ram, b"bytes").await.unwrap());
-    say(&mut rpc, &spilled, &parent, "early").await;
+    rpc.say(&spilled, &parent, "early").await;
     let descriptor = rpc.spill(spilled.clone()).await.unwrap();
     let archive = v1::place(&descriptor).0.with_extension("meta.json");
     assert!(says(&read(&archive), &["early"]), "with the first answer that says so");
 
     let committed = rpc.allocate(Tier::Disk, 5).await.unwrap();
     v1::write(&committed, b"bytes").unwrap();
-    say(&mut rpc, &id_of(&committed), &parent, "earlier").await;
+    rpc.say(&id_of(&committed), &parent, "earlier").await;
     let committed = rpc.commit(id_of(&committed)).await.unwrap();
     assert!(says(&read(&v1::place(&committed).0.with_extension("meta.json")), &["earlier"]));
 }
@@ -104,7 +78,7 @@ async fn what_was_answered_comes_to_lie_beside_the_bytes_whenever_the_daemon_die
     let mut said = Vec::new();
     for word in ["one", "two", "three"] {
         said.push(word);
-        say(&mut rpc, &id, &parent, word).await;
+        rpc.say(&id, &parent, word).await;
         daemon.kill();
         daemon.start_again();
         rpc = daemon.rpc().await;

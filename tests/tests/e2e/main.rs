@@ -20,6 +20,7 @@ mod marks;
 mod metadata;
 mod object;
 mod pins;
+mod rebuild;
 mod resuming;
 mod retention;
 mod services;

@@ -118,4 +118,6 @@ fn starts_are_counted_durably(subject: &dyn Subject) {
     drop(store);
     let mut store = subject.open();
     assert_eq!(apply(&mut *store, &[Change::CountStart, Change::CountStart]), [Outcome::Start(2), Outcome::Start(3)]);
+    done(&mut *store, &[Change::CountStartsFrom(1), Change::CountStartsFrom(1_700_000_000)]);
+    assert_eq!(apply(&mut *store, &[Change::CountStart]), [Outcome::Start(1_700_000_001)]);
 }

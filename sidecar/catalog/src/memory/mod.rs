@@ -195,6 +195,7 @@ impl State {
                 self.starts += 1;
                 return Outcome::Start(self.starts);
             }
+            Change::CountStartsFrom(start) => self.starts = self.starts.max(*start),
         }
         Outcome::Done
     }

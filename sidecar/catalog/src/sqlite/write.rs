@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Result};
 
-use super::value::number;
+use super::value::{bound, number};
 use super::{doomed, entries, lineage, metadata, payloads, stale, streams};
 use crate::change::{Change, Outcome};
 
@@ -45,6 +45,10 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> Result<Outcome>
         Change::Archived { id, number } => stale::clear(connection, *id, *number)?,
         Change::SetPin { id, pin } => return payloads::pin(connection, *id, *pin),
         Change::CountStart => return count_start(connection),
+        Change::CountStartsFrom(start) => {
+            let mut statement = connection.prepare_cached("UPDATE catalog SET starts = max(starts, ?1)")?;
+            statement.execute([bound(*start)])?;
+        }
     }
     Ok(Outcome::Done)
 }

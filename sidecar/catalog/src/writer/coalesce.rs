@@ -98,7 +98,8 @@ impl Settled {
             | Change::Trim { .. }
             | Change::CommitOffset { .. }
             | Change::Archived { .. }
-            | Change::CountStart => Left::Whole,
+            | Change::CountStart
+            | Change::CountStartsFrom(_) => Left::Whole,
         }
     }
 
