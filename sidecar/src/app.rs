@@ -16,7 +16,7 @@ use payload_manager_shm::{FolderLock, LockError};
 use payload_manager_tiers::{
     CgroupGauge, DiskOptions, DiskTier, Found, ObjectTier, RamTier, Segments, TierError, TierStore,
 };
-use payload_manager_types::{PayloadId, Tier, UnixMillis};
+use payload_manager_types::{InstanceId, PayloadId, Tier, UnixMillis};
 
 use crate::archive::ArchiveWriter;
 use crate::bucket::{self, Bucket};
@@ -117,16 +117,7 @@ impl App {
         let segments = Segments::of(&ram, &instance::base_name(&config.shm_prefix, store.instance()));
         let ram = ram.with_segments(segments.clone());
         let memfds = ram.memfds().clone();
-        let (recovered, clock) = revive(&config, &store, &ram, &disk)?;
-        let knows_objects = recovered.ledger.count_copies(Tier::Object) > 0;
-        let bucket = bucket.map(|tier| Bucket::new(tier, store.instance(), knows_objects && !config.fresh));
-        if let Some(bucket) = &bucket {
-            introduce(bucket).await?;
-        } else if knows_objects {
-            tracing::error!(
-                "the catalog knows copies in OBJECT, and object-store is off: they can't be read until it is named"
-            );
-        }
+        let Revived { recovered, clock, bucket } = revive(&config, &store, &ram, &disk, bucket)?;
         let catalog = Arc::new(Catalog::start(Box::new(store), crate::engine::gate::IN_FLIGHT * 2)?);
         write_down(&catalog, recovered.changes)?;
         failpoint::hit("start-written");
@@ -198,23 +189,39 @@ impl App {
     }
 }
 
-/// Sees whose the prefix is, and says what is wrong with the store.
-async fn introduce(bucket: &Bucket) -> Result<(), StartError> {
-    let asked = bucket.clone();
-    let claim = tokio::task::spawn_blocking(move || asked.claim());
-    match tokio::time::timeout(STORE_GRACE, claim).await {
-        Ok(Ok(Ok(()))) => tracing::info!("the object store answers"),
-        Ok(Ok(Err(error @ TierError::Unavailable { .. }))) => {
+/// Sees whose the prefix is, and says what is wrong with the store. Before there is anything in shared memory: a daemon that
+/// is refused leaves nothing there.
+fn introduce(
+    config: &Config,
+    instance: InstanceId,
+    rows: &[Facts],
+    tier: Option<ObjectTier>,
+) -> Result<Option<Bucket>, StartError> {
+    let knows_objects = rows.iter().any(|row| row.copies.contains(Tier::Object));
+    let Some(tier) = tier else {
+        if knows_objects {
+            tracing::error!(
+                "the catalog knows copies in OBJECT, and object-store is off: they can't be read until it is on"
+            );
+        }
+        return Ok(None);
+    };
+    let bucket = Bucket::new(tier, instance, knows_objects && !config.fresh);
+    let (asked, (sender, answer)) = (bucket.clone(), std::sync::mpsc::channel());
+    // It goes on by itself if the store takes its time.
+    std::thread::spawn(move || sender.send(asked.claim()));
+    match answer.recv_timeout(STORE_GRACE) {
+        Ok(Ok(())) => tracing::info!("the object store answers"),
+        Ok(Err(error @ TierError::Unavailable { .. })) => {
             tracing::warn!(%error, "serving without the object store until it answers");
         }
-        Ok(Ok(Err(TierError::Io { source, .. }))) if source.kind() == std::io::ErrorKind::AlreadyExists => {
+        Ok(Err(TierError::Io { source, .. })) if source.kind() == std::io::ErrorKind::AlreadyExists => {
             return Err(StartError::Bucket(source.to_string()));
         }
-        Ok(Ok(Err(error))) => tracing::error!(%error, "the object store can't be used until this is put right"),
-        Ok(Err(panic)) => tracing::error!(%panic, "the object store could not be asked"),
+        Ok(Err(error)) => tracing::error!(%error, "the object store can't be used until this is put right"),
         Err(_) => tracing::warn!("serving without the object store: it has not answered within 3 s"),
     }
-    Ok(())
+    Ok(Some(bucket))
 }
 
 /// Takes the folders of the daemon, which nobody else may have meanwhile.
@@ -229,10 +236,21 @@ pub(crate) fn take_folders(config: &Config) -> Result<Vec<FolderLock>, StartErro
     Ok([Some(data), runtime].into_iter().flatten().collect())
 }
 
-type Revived = (Recovered, Arc<dyn Clock>);
+/// What was left behind, taken up.
+struct Revived {
+    recovered: Recovered,
+    clock: Arc<dyn Clock>,
+    bucket: Option<Bucket>,
+}
 
 /// Reads everything that was left behind and makes a ledger of it.
-fn revive(config: &Config, store: &dyn Store, ram: &RamTier, disk: &DiskTier) -> Result<Revived, StartError> {
+fn revive(
+    config: &Config,
+    store: &dyn Store,
+    ram: &RamTier,
+    disk: &DiskTier,
+    store_of_objects: Option<ObjectTier>,
+) -> Result<Revived, StartError> {
     let instance = store.instance();
     if config.fresh {
         let dropped = pages::drop_all(&config.shm_prefix, instance, ram)?;
@@ -242,6 +260,7 @@ fn revive(config: &Config, store: &dyn Store, ram: &RamTier, disk: &DiskTier) ->
     }
     let mut reader = store.reader()?;
     let Read { rows, files, objects } = read_all(&mut *reader, ram, disk)?;
+    let bucket = introduce(config, instance, &rows, store_of_objects)?;
     let newest = rows.iter().map(|row| row.created).max().unwrap_or_default();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::not_before(within_reason(newest)));
     let limits = limits(config);
@@ -257,7 +276,7 @@ fn revive(config: &Config, store: &dyn Store, ram: &RamTier, disk: &DiskTier) ->
     let recovered = recover(remains, limits)?;
     failpoint::hit("start-recovered");
     tracing::info!(%instance, report = ?recovered.report, "recovered");
-    Ok((recovered, clock))
+    Ok(Revived { recovered, clock, bucket })
 }
 
 /// What a start has to compare.

@@ -73,6 +73,8 @@ pub enum Command {
     Wipe(WipeArgs),
     /// Make a lost catalog again from what lies beside the payloads' bytes
     Rebuild(RebuildArgs),
+    /// Read every durable copy and report what is bad or nobody's; beside a daemon, too
+    Verify(VerifyArgs),
     /// One of the processes that `demo` starts
     #[command(hide = true)]
     DemoPart(DemoPartArgs),
@@ -133,6 +135,26 @@ pub struct RebuildArgs {
     #[arg(long, value_name = "PATH|URI", required = true)]
     pub from: Vec<String>,
     /// Where the daemon is that the catalog is for.
+    #[command(flatten)]
+    pub flags: Flags<Home>,
+}
+
+/// What `verify` takes.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The DISK tier's folder, or the object store's prefix as a URI; both may be given
+    #[arg(long, value_name = "PATH|URI", required = true)]
+    pub from: Vec<String>,
+    /// Read at most so many bytes a second
+    #[arg(long, value_name = "SIZE", value_parser = config::units::parse_size)]
+    pub rate: Option<u64>,
+    /// Write what is bad anew where the other place has a good copy
+    #[arg(long)]
+    pub repair: bool,
+    /// Remove objects that the catalog does not know, from a prefix that is this catalog's
+    #[arg(long)]
+    pub delete_orphans: bool,
+    /// Where the daemon is whose they are; its catalog says what is an orphan.
     #[command(flatten)]
     pub flags: Flags<Home>,
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use payload_manager::cli::{Cli, Command};
-use payload_manager::{demo, rebuild, run, wipe};
+use payload_manager::{demo, rebuild, run, verify, wipe};
 
 fn main() -> ExitCode {
     let exit = match Cli::parse().command {
@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::DemoPart(args) => demo::part(&args),
         Command::Rebuild(args) => rebuild::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Wipe(args) => wipe::run(&args),
     };
     exit.into()

@@ -9,9 +9,6 @@
 //! The bytes are not read: a copy that is bad is found when it is promoted. The catalog is made under another name and renamed
 //! when it is whole, so that no daemon takes half of one for all there is (promise: never-the-only-copy).
 
-mod shelf;
-
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -19,15 +16,15 @@ use std::sync::mpsc;
 use payload_manager_catalog::{Change, MetadataMode, MetadataRecord, MetadataUpdate, Sqlite, Store, StoreError};
 use payload_manager_tiers::TierError;
 use payload_manager_tiers::disk::{read_marker, write_marker};
-use payload_manager_types::{InstanceId, PayloadId, Tier, TierSet};
+use payload_manager_types::{PayloadId, Tier, TierSet};
 
-use self::shelf::{Shelf, Thing};
 use crate::app::{StartError, take_folders};
 use crate::archive::{self, Archived};
 use crate::cli::{Exit, RebuildArgs};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, ConfigError, Given};
+use crate::config::Given;
 use crate::instance::CATALOG_FILE;
+use crate::shelf::{self, Pieces, Shelf, ShelfError};
 
 /// Why there is no catalog afterwards. The bytes, and what lies beside them, are as they were.
 #[derive(Debug, thiserror::Error)]
@@ -35,27 +32,9 @@ pub enum RebuildError {
     /// There is one.
     #[error("{} is there: move it away first, if it is really of no use", .0.display())]
     CatalogThere(PathBuf),
-    /// Two shelves of one kind.
-    #[error("--from {0}: one folder and one prefix at most")]
-    Twice(String),
-    /// Nobody's.
-    #[error("{0} has no mark of an instance: it is no place of Payload Manager's, or not the right one")]
-    NoMarker(String),
-    /// Two daemons' things.
-    #[error("{one} is instance {of_one}'s, {other} is instance {of_other}'s: name places of one daemon")]
-    Different {
-        /// Where.
-        one: String,
-        /// Whose.
-        of_one: InstanceId,
-        /// Where.
-        other: String,
-        /// Whose.
-        of_other: InstanceId,
-    },
-    /// A setting is wrong.
+    /// The places can't be used.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Shelf(#[from] ShelfError),
     /// A folder or its lock.
     #[error(transparent)]
     Folder(#[from] Box<StartError>),
@@ -116,14 +95,14 @@ pub fn run(args: &RebuildArgs) -> Exit {
 /// # Errors
 /// [`RebuildError`].
 pub fn everything(from: &[String], given: &Given) -> Result<Rebuilt, RebuildError> {
-    let config = configured(from, given)?;
+    let config = shelf::configured(from, given)?;
     let _locks = take_folders(&config).map_err(Box::new)?;
     let path = config.data_dir.path.join(CATALOG_FILE);
     if path.exists() {
         return Err(RebuildError::CatalogThere(path));
     }
     let shelves = shelf::open(from, &config)?;
-    let instance = owner(&shelves)?;
+    let instance = shelf::owner(&shelves)?;
     let unfinished = config.data_dir.path.join(format!("{CATALOG_FILE}.rebuilding"));
     remove(&unfinished)?;
     let (store, _) = Sqlite::open_or_create(&unfinished, instance)?;
@@ -136,59 +115,6 @@ pub fn everything(from: &[String], given: &Given) -> Result<Rebuilt, RebuildErro
     Ok(rebuilt)
 }
 
-/// The configuration with these places in it.
-fn configured(from: &[String], given: &Given) -> Result<Config, RebuildError> {
-    let mut given = given.clone();
-    let mut named = Vec::new();
-    for place in from {
-        let key = if place.contains("://") { "object-store" } else { "disk-root" };
-        if named.contains(&key) {
-            return Err(RebuildError::Twice(place.clone()));
-        }
-        named.push(key);
-        given = given.with(key, place)?;
-    }
-    let machine =
-        crate::config::Machine::this().map_err(|source| RebuildError::File { path: "/proc".into(), source })?;
-    Ok(Config::load(&machine, &given)?)
-}
-
-/// Whose things these are.
-fn owner(shelves: &[Shelf]) -> Result<InstanceId, RebuildError> {
-    let mut found: Option<(String, InstanceId)> = None;
-    for shelf in shelves {
-        let name = shelf.name();
-        let owner = shelf.marker()?.ok_or_else(|| RebuildError::NoMarker(name.clone()))?;
-        match &found {
-            Some((one, of_one)) if *of_one != owner => {
-                let one = one.clone();
-                return Err(RebuildError::Different { one, of_one: *of_one, other: name, of_other: owner });
-            }
-            _ => found = Some((name, owner)),
-        }
-    }
-    found.map(|(_, owner)| owner).ok_or_else(|| RebuildError::NoMarker("nothing".into()))
-}
-
-/// What is on the shelves of one payload: in each tier how many bytes, if any, and whether an archive.
-#[derive(Debug, Clone, Default)]
-struct Pieces(BTreeMap<Tier, (Option<u64>, bool)>);
-
-fn take_stock(shelves: &[Shelf]) -> Result<BTreeMap<PayloadId, Pieces>, TierError> {
-    let mut stock: BTreeMap<PayloadId, Pieces> = BTreeMap::new();
-    for shelf in shelves {
-        for thing in shelf.things()? {
-            match thing? {
-                Thing::Bytes(id, size) => {
-                    stock.entry(id).or_default().0.entry(shelf.tier()).or_default().0 = Some(size);
-                }
-                Thing::Archive(id) => stock.entry(id).or_default().0.entry(shelf.tier()).or_default().1 = true,
-            }
-        }
-    }
-    Ok(stock)
-}
-
 /// Archives that are read at once: a store answers one in milliseconds, and many at once as fast.
 const READERS: usize = 32;
 /// Payloads that are written in one transaction.
@@ -196,10 +122,11 @@ const BATCH: usize = 1000;
 
 /// Reads every archive and writes what it says.
 fn fill(mut store: Box<dyn Store>, shelves: &[Shelf]) -> Result<Rebuilt, RebuildError> {
-    let stock = take_stock(shelves)?;
+    let stock = shelf::take_stock(shelves)?;
     let mut rebuilt = Rebuilt::default();
     let all: Vec<(PayloadId, Pieces)> = stock.into_iter().collect();
     let share = all.len().div_ceil(READERS).max(1);
+    let progress = crate::shelf::progress(all.len() as u64);
     let (sender, read) = mpsc::sync_channel::<(PayloadId, Result<Archived, String>)>(READERS * 4);
     std::thread::scope(|scope| -> Result<(), RebuildError> {
         for part in all.chunks(share) {
@@ -226,15 +153,14 @@ fn fill(mut store: Box<dyn Store>, shelves: &[Shelf]) -> Result<Rebuilt, Rebuild
             if changes.len() >= BATCH {
                 store.apply(&std::mem::take(&mut changes), false)?;
             }
-            if rebuilt.payloads > 0 && rebuilt.payloads.is_multiple_of(10_000) {
-                eprintln!("{} of {}", rebuilt.payloads, all.len());
-            }
+            progress.inc(1);
         }
         // Seconds: more than a daemon has starts. What was numbered by the starts of the lost catalog means nothing now.
         changes.push(Change::CountStartsFrom(SystemClock::default().wall().0 / 1000));
         store.apply(&changes, true)?;
         Ok(())
     })?;
+    progress.finish_and_clear();
     rebuilt.left.sort();
     Ok(rebuilt)
 }
@@ -269,13 +195,6 @@ fn gather(id: PayloadId, pieces: &Pieces, shelves: &[Shelf]) -> Result<Archived,
     archived.facts.copies = copies;
     archived.facts.preferred = copies.iter().next().unwrap_or(Tier::Disk);
     Ok(archived)
-}
-
-impl Pieces {
-    fn what_is_missing(&self) -> String {
-        let bytes = self.0.values().any(|(bytes, _)| bytes.is_some());
-        if bytes { "bytes without an archive".into() } else { "an archive without bytes".into() }
-    }
 }
 
 /// The changes that make a catalog know the payload. What they say lies beside the bytes already.

@@ -27,4 +27,5 @@ mod services;
 mod streams;
 mod table;
 mod tiers;
+mod verify;
 mod watch;

@@ -53,6 +53,9 @@ pub enum Opened {
     Existing,
 }
 
+/// Whose catalog it is, and what reads it.
+pub type Looked = (InstanceId, Box<dyn Reader>);
+
 impl Sqlite {
     /// Opens the catalog at `path`; `None` if there is none, and then none is made.
     ///
@@ -74,6 +77,20 @@ impl Sqlite {
         };
         let opened = if created { Opened::Created } else { Opened::Existing };
         Ok((Self::new(connection, path, instance), opened))
+    }
+
+    /// Looks at the catalog at `path`, and whose it is, without changing anything, beside a daemon that has it open; `None`
+    /// if there is none.
+    ///
+    /// # Errors
+    /// As [`Sqlite::open`].
+    pub fn look(path: &Path) -> Result<Option<Looked>, StoreError> {
+        if sniff::sniff(path, migrate::KNOWN)? == sniff::Found::Nothing {
+            return Ok(None);
+        }
+        let reader = read::SqliteReader::open(path.to_owned())?;
+        let instance = open::instance(&reader.connection).map_err(|e| error::store_error(path, &e))?;
+        Ok(Some((instance, Box::new(reader))))
     }
 
     fn new(connection: Connection, path: &Path, instance: InstanceId) -> Self {

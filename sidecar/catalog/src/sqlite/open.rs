@@ -107,7 +107,7 @@ fn found(connection: &Connection, instance: Option<InstanceId>) -> rusqlite::Res
     connection.execute("INSERT INTO catalog (one, instance) VALUES (1, ?1)", [bytes]).map(drop)
 }
 
-fn instance(connection: &Connection) -> rusqlite::Result<InstanceId> {
+pub(super) fn instance(connection: &Connection) -> rusqlite::Result<InstanceId> {
     connection.query_row("SELECT instance FROM catalog", [], |row| row.get(0).map(InstanceId::from_bytes))
 }
 

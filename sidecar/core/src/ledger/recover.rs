@@ -153,11 +153,6 @@ impl<B: Board> Ledger<B> {
         ended
     }
 
-    /// How many payloads have a copy in a tier. Looks at all of them.
-    pub fn count_copies(&self, tier: Tier) -> usize {
-        self.payloads.values().filter(|payload| payload.copy(tier).is_some()).count()
-    }
-
     /// Whether a payload has a copy in a tier.
     pub fn has_copy(&self, id: PayloadId, tier: Tier) -> bool {
         self.payloads.get(&id).is_some_and(|payload| payload.copy(tier).is_some())
