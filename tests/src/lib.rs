@@ -16,6 +16,8 @@ pub mod log;
 #[path = "../../sidecar/tiers/src/object/tests/moto.rs"]
 pub mod moto;
 pub mod named;
+#[path = "../../sidecar/tiers/src/object/tests/proxy.rs"]
+pub mod proxy;
 pub mod remains;
 pub mod rpc;
 pub mod setup;

@@ -3,14 +3,17 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use payload_manager_api::Reason;
 use payload_manager_api::core::v1::payload_descriptor::Location;
-use payload_manager_api::core::v1::{PayloadDescriptor, PayloadState, Tier};
+use payload_manager_api::core::v1::{EvictionPolicy, PayloadDescriptor, PayloadState, Tier};
 use payload_manager_api::reason::detail;
 use payload_manager_api::runtime::v1::{AllocatePayloadRequest, ImportPayloadRequest};
 use payload_manager_client::{Client, ReadOptions};
 use payload_manager_tests::moto::{BUCKET, Moto};
+use payload_manager_tests::proxy::{Fault, Proxy};
 use payload_manager_tests::remains::files_under;
 use payload_manager_tests::rpc::id_of;
 use payload_manager_tests::wait::eventually_async;
@@ -208,7 +211,11 @@ async fn a_store_that_is_down_is_unavailable_and_costs_nothing_else() {
 
 /// The program, on a server that speaks S3.
 fn on_s3(moto: &Moto, prefix: &str) -> Setup {
-    let host = moto.host.replace(':', "%3A");
+    at_s3(&moto.host, prefix)
+}
+
+fn at_s3(host: &str, prefix: &str) -> Setup {
+    let host = host.replace(':', "%3A");
     Setup::new()
         .flag("object-store", format!("s3://{BUCKET}/{prefix}?endpoint_override={host}&scheme=http"))
         .env("AWS_ACCESS_KEY_ID", "someone")
@@ -276,4 +283,70 @@ fn the_readmes_section_works_as_written() {
     let (said, told) = (String::from_utf8_lossy(&ran.stderr), String::from_utf8_lossy(&ran.stdout));
     assert!(ran.status.success() && said.contains("Every byte was right, twice."), "{said}{told}");
     assert!(told.contains("│ promote ") && said.contains("spilled to OBJECT"), "{said}{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_goes_away_and_comes_back_is_used_again_and_what_was_deleted_meanwhile_is_removed() {
+    let name = "a_store_that_goes_away_and_comes_back_is_used_again_and_what_was_deleted_meanwhile_is_removed";
+    let Some(moto) = Moto::start(name) else { return };
+    let down = Arc::new(AtomicBool::new(false));
+    let is_down = Arc::clone(&down);
+    let rule = move |_: &str| if is_down.load(Ordering::SeqCst) { Fault::CutBefore } else { Fault::Pass };
+    let proxy = Proxy::start(&moto.host, rule);
+    let daemon = at_s3(&proxy.host, "prefix").start();
+    let mut rpc = daemon.rpc().await;
+    let far = id_of(&rpc.put(Tier::Ram, b"deleted while it is down").await.unwrap());
+    rpc.spill_to(far.clone(), Tier::Object).await.unwrap();
+    let near = id_of(&rpc.put(Tier::Ram, b"spilled while it is down").await.unwrap());
+
+    down.store(true, Ordering::SeqCst);
+    let refused = rpc.spill_to(near.clone(), Tier::Object).await.unwrap_err();
+    assert_eq!(reason(&refused), (Code::Unavailable, Some(Reason::StoreUnavailable)), "{refused}");
+    rpc.delete(far, false).await.unwrap();
+    daemon.wait_for_line("what is deleted could not be removed");
+    assert_eq!(rpc.get(near.clone()).await.unwrap(), b"spilled while it is down");
+
+    down.store(false, Ordering::SeqCst);
+    let again = rpc.clone();
+    eventually_async("it is used again", || async {
+        let moved = again.clone().spill_to(near.clone(), Tier::Object).await;
+        moved.is_ok_and(|descriptor| descriptor.tier() == Tier::Object)
+    })
+    .await;
+    eventually_async("the deleted one is gone", || async { keys(&moto) == 3 }).await;
+}
+
+/// How many objects the bucket has.
+fn keys(moto: &Moto) -> usize {
+    moto.listing().matches("<Key>").count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_goes_to_object_where_the_policy_says_so() {
+    let daemon = Setup::new().flag("disk", "4MiB").flag("high-watermark", "90").with_object_folder().start();
+    let mut rpc = daemon.rpc().await;
+    let policy = EvictionPolicy { spill_target: Tier::Object as i32, ..Default::default() };
+    let mut ids = Vec::new();
+    for seed in 0..8 {
+        let preferred_tier = Tier::Disk as i32;
+        let request = AllocatePayloadRequest { preferred_tier, eviction_policy: Some(policy), ..Default::default() };
+        ids.push(id_of(&rpc.put_with(request, &v1::pattern(seed, MIB)).await.unwrap()));
+    }
+    let stats = rpc.stats().await.unwrap();
+    assert!(stats.payloads_object >= 4 && stats.payloads_object + stats.payloads_disk == 8, "{stats:?}");
+    for (seed, id) in (0..).zip(ids) {
+        assert_eq!(rpc.get(id).await.unwrap(), v1::pattern(seed, MIB), "payload {seed}, wherever it is");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_out_goes_from_the_store_too() {
+    let daemon = Setup::new().with_object_folder().start();
+    let mut rpc = daemon.rpc().await;
+    let request = AllocatePayloadRequest { preferred_tier: Tier::Ram as i32, ttl_ms: 1500, ..Default::default() };
+    let id = id_of(&rpc.put_with(request, b"for a moment").await.unwrap());
+    rpc.spill_to(id.clone(), Tier::Object).await.unwrap();
+    assert_eq!(objects(&daemon).len(), 3);
+    eventually_async("its objects are gone", || async { objects(&daemon).len() == 1 }).await;
+    assert_eq!(rpc.descriptor(id).await.unwrap_err().code(), Code::NotFound);
 }

@@ -1,8 +1,9 @@
 //! What holds of OBJECT alone. What holds of every tier is the conformance suite's.
 
 mod faults;
-#[expect(unreachable_pub, reason = "the whole-system tests use it, too")]
+#[allow(unreachable_pub, dead_code, reason = "the whole-system tests use it, too")]
 mod moto;
+#[expect(unreachable_pub, reason = "the whole-system tests use it, too")]
 mod proxy;
 mod rig;
 mod s3;

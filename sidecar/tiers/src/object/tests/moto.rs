@@ -46,6 +46,17 @@ impl Moto {
         Some(moto)
     }
 
+    /// What the server says is in the bucket, as XML.
+    ///
+    /// # Panics
+    /// If it does not say.
+    #[must_use]
+    pub fn listing(&self) -> String {
+        let listed = request(&self.host, "GET", &format!("/{BUCKET}"));
+        assert!(listed.contains("ListBucketResult"), "{listed}");
+        listed
+    }
+
     /// How many uploads in parts are neither finished nor given up.
     ///
     /// # Panics

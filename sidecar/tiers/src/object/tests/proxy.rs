@@ -1,5 +1,5 @@
 //! Stands between the tier and a server and does what networks and busy servers do, request by request. One request a
-//! connection; plain HTTP with a `Content-Length`, which is what the tier sends.
+//! connection; plain HTTP with a `Content-Length`, which is what the tier sends. The whole-system tests use this file, too.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 
 /// What becomes of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub enum Fault {
     /// It is carried out and answered.
     Pass,
     /// The connection is cut before the server has seen it.
@@ -31,16 +31,22 @@ pub(super) enum Fault {
 /// Says what becomes of a request by its first line, as in `PUT /bucket/key?partNumber=1 HTTP/1.1`.
 type Rule = dyn Fn(&str) -> Fault + Send + Sync;
 
-pub(super) struct Proxy {
+/// One that stands there.
+#[derive(Debug)]
+pub struct Proxy {
     /// `HOST:PORT`
-    pub(super) host: String,
+    pub host: String,
     ends: Arc<AtomicBool>,
     listening: Option<JoinHandle<()>>,
 }
 
 impl Proxy {
     /// In front of the server at `to`.
-    pub(super) fn start(to: &str, rule: impl Fn(&str) -> Fault + Send + Sync + 'static) -> Self {
+    ///
+    /// # Panics
+    /// If it can't listen.
+    #[must_use]
+    pub fn start(to: &str, rule: impl Fn(&str) -> Fault + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let (ends, to, rule): (Arc<AtomicBool>, String, Arc<Rule>) = (Arc::default(), to.to_owned(), Arc::new(rule));
