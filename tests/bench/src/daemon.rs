@@ -34,6 +34,11 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// The belongings of one that may hold so many bytes; its process is not started yet.
     pub(crate) fn new(base: &Path, ram: u64, disk: u64) -> Result<Self> {
+        Self::with(base, ram, disk, false)
+    }
+
+    /// The same, with an OBJECT tier in a folder of its own if `objects`.
+    pub(crate) fn with(base: &Path, ram: u64, disk: u64, objects: bool) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("payload-bench-").tempdir_in(base)?;
         let mut machine = Machine::this()?;
         machine.env.retain(|name, _| !part::is_setting(name));
@@ -41,7 +46,7 @@ impl Daemon {
         std::fs::create_dir(folder.path().join("data"))?;
         let prefix = format!("pm-bench-{}-{}", std::process::id(), STARTED.fetch_add(1, Ordering::Relaxed));
         let at = |name: &str| folder.path().join(name).display().to_string();
-        let settings = vec![
+        let mut settings = vec![
             ("runtime-dir", at("run")),
             ("data-dir", at("data")),
             ("shm-prefix", prefix.clone()),
@@ -50,6 +55,7 @@ impl Daemon {
             // Of a million lost payloads it would say so a million times.
             ("log", "off".to_owned()),
         ];
+        settings.extend(objects.then(|| ("object-store", format!("file://{}", at("objects")))));
         let given = settings.iter().try_fold(Given::default(), |given, (name, value)| given.with(name, value))?;
         let config = Config::load(&machine, &given)?;
         if config.ram.bytes < ram || config.disk.bytes < disk {

@@ -9,6 +9,7 @@ mod daemon;
 mod figures;
 mod floor;
 mod part;
+mod plain;
 mod prefill;
 mod row;
 mod rpc;

@@ -112,11 +112,16 @@ impl Rpc {
 
     /// Spills to DISK, durably, and waits until it is there.
     pub(crate) async fn spill(&mut self, ids: Vec<PayloadId>) -> Result<()> {
+        self.spill_to(ids, Tier::Disk).await
+    }
+
+    /// The same, to any tier.
+    pub(crate) async fn spill_to(&mut self, ids: Vec<PayloadId>, to: Tier) -> Result<()> {
         let request = SpillRequest {
             ids,
             policy: SpillPolicy::Blocking.into(),
             fsync: true,
-            target_tier: Tier::Disk.into(),
+            target_tier: to.into(),
             ..Default::default()
         };
         let results = self.catalog.spill(request).await?.into_inner().results;

@@ -47,7 +47,7 @@ fn processor_time(pid: u32) -> Result<Duration> {
 }
 
 /// Its resident memory in bytes. The daemon maps its shared pages and no payload, so nothing has to be taken off.
-fn resident(pid: u32) -> Result<f64> {
+pub(super) fn resident(pid: u32) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no resident memory")?;
     let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;

@@ -7,6 +7,7 @@ mod idle;
 mod leases;
 mod listing;
 mod loaded;
+mod object;
 mod puts;
 mod retire;
 mod stream;
@@ -42,6 +43,7 @@ enum Kind {
     Fast,
     Puts,
     Retire,
+    Object,
     Idle,
 }
 
@@ -50,7 +52,7 @@ const fn figure(name: &'static str, kind: Kind, what: &'static str) -> Figure {
 }
 
 /// All of them, in the order in which they are measured.
-pub(crate) static FIGURES: [Figure; 27] = [
+pub(crate) static FIGURES: [Figure; 33] = [
     figure("lease.rpc.1", Kind::Leases, "a lease taken and released, at 1 payload, against two empty calls"),
     figure("lease.rpc.1k", Kind::Leases, "the same at 1,000 payloads, in RAM"),
     figure("lease.rpc.100k", Kind::Leases, "the same at 100,000 payloads, half in RAM and half on DISK"),
@@ -84,6 +86,16 @@ pub(crate) static FIGURES: [Figure; 27] = [
     figure("get.1m", Kind::Puts, "1 MiB taken, every page touched, dropped, against touching a mapping"),
     figure("get.64m", Kind::Puts, "the same with 64 MiB"),
     figure("retire.10k", Kind::Retire, "one look for leases on 10,000 blocks in the full pages of 100 sessions"),
+    figure(
+        "object.spill.1g",
+        Kind::Object,
+        "16 x 64 MiB from RAM to OBJECT in a folder, against the store's crate alone",
+    ),
+    figure("object.promote.1g", Kind::Object, "the same back to RAM, against reading them with the crate alone"),
+    figure("object.memory", Kind::Object, "resident memory during that, above idle"),
+    figure("object.spill.10k", Kind::Object, "10,000 x 4 KiB to OBJECT, against putting them with the crate alone"),
+    figure("object.checksum", Kind::Object, "a copy of 256 MiB with its checksum, against one without"),
+    figure("rebuild.100k", Kind::Object, "a catalog of 100,000 made again, against listing and reading the archives"),
     figure("idle.cpu", Kind::Idle, "processor time of an idle daemon with 10 subscribers"),
     figure("idle.rss", Kind::Idle, "its resident memory, shared pages included, payloads not"),
 ];
@@ -134,6 +146,7 @@ impl<F: FnMut(&Row) -> Result<()>> Bench<F> {
             Kind::Fast,
             Kind::Puts,
             Kind::Retire,
+            Kind::Object,
             Kind::Idle,
         ] {
             if !FIGURES.iter().any(|figure| figure.kind == kind && wanted.contains(&figure.name)) {
@@ -150,6 +163,7 @@ impl<F: FnMut(&Row) -> Result<()>> Bench<F> {
                 Kind::Fast => fast::measure(&mut ground).await,
                 Kind::Puts => puts::measure(&mut ground).await,
                 Kind::Retire => retire::measure(&mut ground),
+                Kind::Object => object::measure(&mut ground).await,
                 Kind::Idle => idle::measure(&mut ground).await,
             }?;
         }
