@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use payload_manager_core::backlog::Retired;
+use payload_manager_types::PayloadId;
 use tokio::sync::Notify;
 
 use super::{Engine, Error, blocking};
@@ -17,7 +18,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// What is still there.
 #[derive(Debug, Default)]
 pub(super) struct Unfreed {
-    blocks: Mutex<VecDeque<Retired>>,
+    blocks: Mutex<VecDeque<(Retired, Error)>>,
     rung: Notify,
 }
 
@@ -28,12 +29,17 @@ impl Unfreed {
         if blocks.is_empty() {
             tracing::warn!(payload = %block.id, tier = %block.tier, %error, "what is deleted could not be removed; it is tried again by itself");
         }
-        blocks.push_back(block);
+        blocks.push_back((block, error.clone()));
         self.rung.notify_one();
     }
 
     fn next(&self) -> Option<Retired> {
-        self.blocks.lock().pop_front()
+        self.blocks.lock().pop_front().map(|(block, _)| block)
+    }
+
+    /// Why a payload's old copy is still in the way of a new one.
+    pub(super) fn in_the_way(&self, id: PayloadId) -> Option<Error> {
+        self.blocks.lock().iter().find(|(block, _)| block.id == id).map(|(_, error)| error.clone())
     }
 }
 

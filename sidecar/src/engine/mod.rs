@@ -319,6 +319,7 @@ impl Engine {
             // The budget stays taken, for the bytes are there.
             if block.tier.is_durable() {
                 self.0.unfreed.add(block, &error);
+                self.0.changed.notify_waiters();
             } else {
                 tracing::error!(payload = %block.id, tier = %block.tier, %error, "a block could not be freed; restart the daemon once the cause is gone");
             }

@@ -157,7 +157,10 @@ impl Engine {
                     let running = self.0.running.lock().get(&id).cloned();
                     match running {
                         Some(ending) => ended(ending).await?,
-                        None => changed.await,
+                        None => match self.0.unfreed.in_the_way(id) {
+                            Some(error) => return Err(error),
+                            None => changed.await,
+                        },
                     }
                 }
                 Err(Refusal::TierFull { tier, asked, .. }) => self.make_room(tier, asked).await?,

@@ -59,8 +59,8 @@ impl Engine {
         let (place, checksum) = match copied {
             Ok(copied) => copied,
             Err(failure) => {
-                self.leave_nothing(&ticket).await;
-                return self.give_up(ticket, failure).await;
+                let clean = self.leave_nothing(&ticket).await;
+                return self.give_up(ticket, failure, clean).await;
             }
         };
         failpoint::hit("transfer-finished");
@@ -99,19 +99,22 @@ impl Engine {
         Ok(())
     }
 
-    /// What an upload that failed may have left. Where that can't be told now, the next start sees to it.
-    async fn leave_nothing(&self, ticket: &Ticket) {
+    /// Removes what an upload that failed may have left; whether nothing is left. Where that can't be told now, it stays
+    /// doomed, and the next start sees to it.
+    async fn leave_nothing(&self, ticket: &Ticket) -> bool {
         let (id, to) = (ticket.id(), ticket.to);
         if to != Tier::Object {
-            return;
+            return true;
         }
         let store = self.tier(to);
-        match blocking(move || Ok(store?.free(id, Place::OWN)?)).await {
+        let freed = blocking(move || Ok(store?.free(id, Place::OWN)?)).await;
+        match &freed {
             Ok(()) => self.undoom(&[unnamed(id, to, 0)]).await,
             Err(error) => {
-                tracing::debug!(payload = %id, %error, "what a failed upload may have left is there until a start")
+                tracing::debug!(payload = %id, %error, "what a failed upload may have left stays until a start")
             }
         }
+        freed.is_ok()
     }
 
     /// The row that says where the bytes are now, synced, before anything faster is dropped; in the same transaction the
@@ -155,11 +158,11 @@ impl Engine {
 
     /// A copy that came to nothing. If its source is to blame, the source is taken out of the way: another copy serves,
     /// or the bytes are lost, and the payload stays listed.
-    async fn give_up(&self, ticket: Ticket, failure: Failure) -> Result<(), Error> {
+    async fn give_up(&self, ticket: Ticket, failure: Failure, clean: bool) -> Result<(), Error> {
         let (id, from, from_place) = (ticket.id(), ticket.from, ticket.from_place);
         let to = ticket.to;
         if !self.ledger().abort_transfer(ticket) {
-            if to.is_durable() {
+            if to.is_durable() && clean {
                 self.forget_file(id, to);
             }
             // Deleted meanwhile, and its bytes with it: nothing is wrong with any copy.

@@ -103,9 +103,17 @@ impl Rpc {
 
     /// A committed payload in RAM with these bytes, written as any client would.
     pub(crate) async fn put(&mut self, bytes: &[u8]) -> Result<PayloadId> {
-        let made = self.allocate(bytes.len() as u64).await?;
+        self.put_pieces(bytes, 1).await
+    }
+
+    /// The same of so many times these bytes.
+    pub(crate) async fn put_pieces(&mut self, piece: &[u8], pieces: u64) -> Result<PayloadId> {
+        let made = self.allocate(piece.len() as u64 * pieces).await?;
         let Some(Location::Ram(ram)) = made.location else { return Err("not in shared memory".into()) };
-        std::os::unix::fs::FileExt::write_all_at(&object::open(&ram.shm_name)?, bytes, 0)?;
+        let object = object::open(&ram.shm_name)?;
+        for n in 0..pieces {
+            std::os::unix::fs::FileExt::write_all_at(&object, piece, n * piece.len() as u64)?;
+        }
         self.commit(made.payload_id.clone()).await?;
         Ok(made.payload_id.ok_or("no id")?)
     }

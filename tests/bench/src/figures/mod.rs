@@ -92,7 +92,7 @@ pub(crate) static FIGURES: [Figure; 33] = [
         "16 x 64 MiB from RAM to OBJECT in a folder, against the store's crate alone",
     ),
     figure("object.promote.1g", Kind::Object, "the same back to RAM, against reading them with the crate alone"),
-    figure("object.memory", Kind::Object, "resident memory during that, above idle"),
+    figure("object.memory", Kind::Object, "resident memory while 4 GiB go there and back, above idle"),
     figure("object.spill.10k", Kind::Object, "10,000 x 4 KiB to OBJECT, against putting them with the crate alone"),
     figure("object.checksum", Kind::Object, "a copy of 256 MiB with its checksum, against one without"),
     figure("rebuild.100k", Kind::Object, "a catalog of 100,000 made again, against listing and reading the archives"),

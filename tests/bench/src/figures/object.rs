@@ -26,9 +26,11 @@ use crate::{Result, floor};
 const SMALL: usize = 4096;
 
 pub(super) async fn measure(ground: &mut Ground<'_>) -> Result<()> {
-    let large = ["object.spill.1g", "object.promote.1g", "object.memory"];
-    if large.iter().any(|name| ground.wants(name)) {
+    if ["object.spill.1g", "object.promote.1g"].iter().any(|name| ground.wants(name)) {
         there_and_back(ground).await?;
+    }
+    if ground.wants("object.memory") {
+        memory(ground).await?;
     }
     if ground.wants("object.spill.10k") {
         many(ground).await?;
@@ -64,12 +66,11 @@ async fn there_and_back(ground: &mut Ground<'_>) -> Result<()> {
     daemon.start().await?;
     let mut rpc = daemon.rpc().await?;
     let (plain, bytes) = (Plain::new(&daemon.beside().join("plain"))?, floor::noise(size));
-    let (mut down, mut up, mut memory) = (Beside::default(), Beside::default(), Samples::default());
-    let idle = idle::resident(daemon.pid()?)?;
+    let (mut down, mut up) = (Beside::default(), Beside::default());
     for round in 0..=ground.scale.rounds.div_ceil(2) {
         let ids = put(&mut rpc, count, &bytes).await?;
         let begun = Instant::now();
-        let highest = watched(&daemon, rpc.spill_to(ids.clone(), Tier::Object)).await?;
+        rpc.spill_to(ids.clone(), Tier::Object).await?;
         let spilled = begun.elapsed();
         let wrote = plain.put(count, &bytes).await?;
         let begun = Instant::now();
@@ -87,7 +88,6 @@ async fn there_and_back(ground: &mut Ground<'_>) -> Result<()> {
             up.ours.add(millis(promoted));
             up.floor.add(millis(read));
         }
-        memory.add((highest - idle) / f64::from(1 << 20));
     }
     if ground.wants("object.spill.1g") {
         ground.tell(Row::beside("object.spill.1g", "ms", &down, "put by the crate alone", Target::Times(1.18)))?;
@@ -95,10 +95,23 @@ async fn there_and_back(ground: &mut Ground<'_>) -> Result<()> {
     if ground.wants("object.promote.1g") {
         ground.tell(Row::beside("object.promote.1g", "ms", &up, "got by the crate alone", Target::Times(1.18)))?;
     }
-    if ground.wants("object.memory") {
-        ground.tell(Row::alone("object.memory", "MiB", &memory, Target::AtMost(64.0)))?;
-    }
     Ok(())
+}
+
+/// One payload of 4 GiB.
+async fn memory(ground: &mut Ground<'_>) -> Result<()> {
+    let (pieces, piece) = (64u64, floor::noise(ground.scale.copy));
+    let size = pieces * piece.len() as u64;
+    let mut daemon = Daemon::with(ground.base, size + (64 << 20), 64 << 20, true)?;
+    daemon.start().await?;
+    let mut rpc = daemon.rpc().await?;
+    let id = rpc.put_pieces(&piece, pieces).await?;
+    let (mut memory, idle) = (Samples::default(), idle::resident(daemon.pid()?)?);
+    let mut mover = rpc.clone();
+    let there = watched(&daemon, mover.spill_to(vec![id.clone()], Tier::Object)).await?;
+    let back = watched(&daemon, async { Ok(rpc.promote(&id).await?) }).await?;
+    memory.add((there.max(back) - idle) / f64::from(1 << 20));
+    ground.tell(Row::alone("object.memory", "MiB", &memory, Target::AtMost(64.0)))
 }
 
 /// The most resident memory that the daemon has while something is done, in bytes.
