@@ -24,7 +24,8 @@ const TOOLS: [(&str, &str); 1] = [("cbindgen", "MPL-2.0")];
 /// Who alone may depend on these by name.
 const KEPT_APART: [(&str, &[&str]); 5] = [
     ("rusqlite", &["payload-manager-catalog"]),
-    ("object_store", &["payload-manager-tiers"]),
+    // The bench has it for the plain program that OBJECT is measured against.
+    ("object_store", &["payload-manager-tiers", "payload-manager-bench"]),
     ("reqwest", &["payload-manager-tiers"]),
     ("loom", &["payload-manager-shm"]),
     (

@@ -2,13 +2,14 @@
 //! being read, [`AHEAD_MAX`] of them at most.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
 use object_store::path::Path;
-use object_store::{Error, GetOptions, GetRange, ObjectStore};
+use object_store::{Error, GetOptions, GetRange, GetResultPayload, ObjectStore};
 use payload_manager_types::{PayloadId, Tier};
 
 use super::driver::Running;
@@ -137,15 +138,28 @@ impl Fetch {
         }
         let room = usize::try_from(self.range.end - self.range.start).unwrap_or(usize::MAX);
         let mut part = Part::new(&self.held, room);
-        let mut pieces = found.into_stream();
-        while let Some(piece) = pieces.next().await {
-            part.take(&piece.map_err(failed)?);
-        }
+        part = match found.payload {
+            // The crate would read it in pieces of 8 KiB.
+            GetResultPayload::File(file, _) => self.read(part, file).await?,
+            GetResultPayload::Stream(mut pieces) => {
+                while let Some(piece) = pieces.next().await {
+                    part.take(&piece.map_err(failed)?);
+                }
+                part
+            }
+        };
         if part.is_full() {
             return Ok(part);
         }
         let what = format!("{} bytes came instead of {room}", part.bytes().len());
         Err(TierError::Unavailable { tier: Tier::Object, doing: self.doing.clone(), what })
+    }
+
+    async fn read(&self, part: Part, file: File) -> Result<Part, TierError> {
+        let start = self.range.start;
+        let read = tokio::task::spawn_blocking(move || part.read_from(&file, start)).await;
+        let read = read.unwrap_or_else(|stopped| Err(io::Error::other(stopped)));
+        read.map_err(|error| crate::fail::io(Tier::Object, self.doing.clone(), error))
     }
 
     async fn resized(&self) -> Option<TierError> {

@@ -162,6 +162,7 @@ fn checksum(ground: &mut Ground<'_>) -> Result<()> {
     let store = ObjectTier::open(address(folder.path())?, ObjectOptions::default())?;
     let bytes = floor::noise(4 * ground.scale.copy);
     let (heap, id, size) = (HeapTier::new(Kept::Ram, u64::MAX), new_name(), bytes.len() as u64);
+    heap.allocate(id, size)?;
     heap.write(id, &bytes);
     let mut beside = Beside::default();
     for round in 0..=ground.scale.rounds {
