@@ -3,16 +3,18 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use payload_manager_core::facts::{Facts, Pin};
-use payload_manager_types::{InstanceId, Retention, Tier, UnixMillis};
+use payload_manager_types::{InstanceId, Retention, Tier, TierSet, UnixMillis};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
 use crate::conformance::samples::{
-    add_event, append, commit, create, doomed, edge, entry, event, facts, id, lineage, metadata, set, strange_entry,
-    strange_facts, stream,
+    add_event, append, commit, create, doomed, edge, entry, event, facts, id, lineage, metadata, put, set,
+    strange_entry, strange_facts, stream,
 };
 use crate::conformance::{self, Subject, content};
 use crate::faulty::{Call, Faulty};
+use crate::page::Limit;
+use crate::store::StaleArchive;
 use crate::writer::Coalesced;
 use crate::{Change, Memory, MetadataMode, Sqlite, Store, StoreError};
 
@@ -65,6 +67,20 @@ fn sqlite_conforms_when_every_other_call_fails() {
 }
 
 /// A change of a row or a file; of a few of each, so that changes meet.
+/// Of one batch that takes a payload's durable copy away and makes another, the other one's archive is to be written.
+#[test]
+fn a_copy_made_anew_within_a_batch_is_told_what_was_said() {
+    let durable = || put(Facts { copies: TierSet::EMPTY.with(Tier::Disk), ..facts(1) });
+    let mut store = Memory::new(INSTANCE);
+    store.apply(&[durable(), add_event(1, event("x"), 1)], false).unwrap();
+    let batch = [put(facts(1)), put(facts(1)), durable(), durable()];
+    let coalesced = Coalesced::new(&batch);
+    assert_eq!(coalesced.changes(&batch).len(), 2, "what comes twice is written once");
+    store.apply(&coalesced.changes(&batch), false).unwrap();
+    let stale = store.reader().unwrap().stale_archives(None, Limit::NONE).unwrap().items;
+    assert_eq!(stale, [StaleArchive { id: id(1), number: 2 }]);
+}
+
 fn any_change_of_a_row() -> impl Strategy<Value = Change> {
     let (n, tier) = (0..3u64, prop::sample::select(Tier::ALL.to_vec()));
     let file = (n.clone(), tier.clone(), any::<u8>()).prop_map(|(n, tier, generation)| doomed(n, tier, generation));

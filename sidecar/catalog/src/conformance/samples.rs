@@ -38,6 +38,12 @@ pub fn facts(n: u64) -> Facts {
     }
 }
 
+/// [`facts`] of another size.
+#[must_use]
+pub fn longer(n: u64) -> Facts {
+    Facts { size: 8192, ..facts(n) }
+}
+
 /// A row in which nothing has the value that [`facts`] gives it, and numbers and texts are as bad as they get.
 #[must_use]
 pub fn strange_facts(n: u64) -> Facts {

@@ -3,10 +3,11 @@
 //!
 //! A row is settled by the last `Put` or `Delete` of its payload, a doomed file by the last change that names it. Only
 //! `Put`s and doomed files are left out: a `Delete` may have something older to remove. What is said about a payload
-//! needs its row, so a `Put` before it stays.
+//! needs its row, so a `Put` before it stays. So does one with which a payload comes to have a durable copy, or comes to
+//! have none: a copy that is made anew has to be told what was said (see [`crate::Reader::stale_archives`]).
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use payload_manager_types::{PayloadId, Tier};
 
@@ -26,8 +27,18 @@ enum Left {
 /// What later changes of a batch settle.
 #[derive(Default)]
 struct Settled {
-    rows: HashSet<PayloadId>,
+    rows: HashMap<PayloadId, Row>,
     files: HashSet<(PayloadId, Tier)>,
+}
+
+/// What the next change of a row makes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Row {
+    /// One that is there, with or without a durable copy.
+    There {
+        durable: bool,
+    },
+    Gone,
 }
 
 impl Coalesced {
@@ -64,8 +75,13 @@ impl Settled {
     fn reduce(&mut self, change: &Change) -> Left {
         match change {
             Change::Put { facts, doomed } => {
-                let (is_last, file) = (self.rows.insert(facts.id), doomed.filter(|file| self.is_last(file)));
-                match (is_last, file) {
+                let row = Row::There { durable: facts.copies.any_durable() };
+                let stays = self.rows.get(&facts.id).is_none_or(|next| *next != Row::Gone && *next != row);
+                if stays {
+                    self.rows.insert(facts.id, row);
+                }
+                let file = doomed.filter(|file| self.is_last(file));
+                match (stays, file) {
                     (true, file) if file == *doomed => Left::Whole,
                     (true, doomed) => Left::Part(Change::Put { facts: facts.clone(), doomed }),
                     (false, Some(file)) => Left::Part(Change::Doom(file)),
@@ -73,7 +89,7 @@ impl Settled {
                 }
             }
             Change::Delete { id, doomed } => {
-                self.rows.insert(*id);
+                self.rows.insert(*id, Row::Gone);
                 let mut files: Vec<_> = doomed.iter().rev().filter(|file| self.is_last(file)).copied().collect();
                 files.reverse();
                 let whole = files.len() == doomed.len();

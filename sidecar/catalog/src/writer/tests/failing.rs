@@ -4,7 +4,7 @@ use payload_manager_types::Tier;
 
 use super::gate::{Batch, Gate, broken};
 use crate::conformance::content;
-use crate::conformance::samples::{facts, id, put, strange_facts};
+use crate::conformance::samples::{facts, id, longer, put};
 use crate::{CatalogError, Change, Durability, Outcome};
 
 #[test]
@@ -38,10 +38,10 @@ fn later_changes_of_a_payload_queue_behind_what_failed() {
     let mut gate = Gate::new(64);
     gate.submit(put(facts(1)), Durability::Soon);
     assert_eq!(gate.batch().changes.len(), 1);
-    gate.submit(put(strange_facts(1)), Durability::Soon);
+    gate.submit(put(longer(1)), Durability::Soon);
     gate.submit(Change::Undoom { id: id(1), tier: Tier::Gpu }, Durability::Committed);
     gate.verdict(Some(broken()));
-    assert_eq!(gate.batch().changes, [put(strange_facts(1)), Change::Undoom { id: id(1), tier: Tier::Gpu }]);
+    assert_eq!(gate.batch().changes, [put(longer(1)), Change::Undoom { id: id(1), tier: Tier::Gpu }]);
     gate.verdict(Some(broken()));
     gate.submit(Change::Delete { id: id(1), doomed: vec![] }, Durability::Committed);
     let (memory, answers) = gate.finish();

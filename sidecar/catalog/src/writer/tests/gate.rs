@@ -20,10 +20,11 @@ pub(super) struct Batch {
 }
 
 pub(super) struct Gate {
+    /// Dropped before the catalog, which waits for verdicts when it is dropped: a test that fails ends.
+    pub(super) verdicts: Sender<Option<StoreError>>,
     pub(super) catalog: Catalog,
     pub(super) memory: Memory,
     pub(super) batches: Receiver<Batch>,
-    pub(super) verdicts: Sender<Option<StoreError>>,
     pub(super) answers: Receiver<Answer>,
     answer: Sender<Answer>,
     submitted: u64,
@@ -50,7 +51,7 @@ impl Gate {
         let store: Box<dyn Store> = Box::new(memory.clone());
         let catalog = Catalog::start(Box::new(Faulty::new(store, faults)), capacity).unwrap();
         let (answer, answers) = channel();
-        Self { catalog, memory, batches, verdicts, answers, answer, submitted: 0 }
+        Self { verdicts, catalog, memory, batches, answers, answer, submitted: 0 }
     }
 
     pub(super) fn submit(&mut self, change: Change, durability: Durability) -> u64 {

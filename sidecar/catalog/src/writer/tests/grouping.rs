@@ -5,7 +5,7 @@ use payload_manager_types::Tier;
 use super::gate::{Batch, Gate};
 use crate::conformance::content;
 use crate::conformance::samples::{
-    add_event, append, create, doomed, entry, event, facts, id, metadata, put, set, strange_facts, stream,
+    add_event, append, create, doomed, entry, event, facts, id, longer, metadata, put, set, strange_facts, stream,
 };
 use crate::{Change, Durability, MetadataMode, Outcome, Refusal};
 
@@ -100,7 +100,7 @@ fn a_row_overwritten_in_its_batch_is_not_written_and_its_doomed_file_is() {
     gate.occupy();
     let (ram, disk) = (doomed(1, Tier::Ram, 1), doomed(1, Tier::Disk, 2));
     gate.submit(Change::Put { facts: Box::new(facts(1)), doomed: Some(ram) }, Durability::Soon);
-    let last = Change::Put { facts: Box::new(strange_facts(1)), doomed: Some(disk) };
+    let last = Change::Put { facts: Box::new(longer(1)), doomed: Some(disk) };
     gate.submit(last.clone(), Durability::Soon);
     gate.verdict(None);
     assert_eq!(gate.batch().changes, [Change::Doom(ram), last]);
