@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use payload_manager_api::session::v1::Request;
-use payload_manager_shm::fdpass::{Listener, MOST_BYTES, SeqPacket};
+use payload_manager_shm::fdpass::{Listener, MOST_BYTES, Peer, SeqPacket};
 use prost::Message as _;
 
 use super::book::Book;
@@ -40,8 +41,10 @@ pub(super) struct Server {
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) epoll: Epoll,
     listener: Listener,
-    /// Whether the listener waits for descriptors.
-    paused: bool,
+    /// Since when it waits for descriptors, if it does.
+    short: Option<Instant>,
+    /// Taken from the listener, and there was no descriptor left to ask who it is.
+    unknown: Option<SeqPacket>,
     door: Doorkeeper,
     pub(super) per_uid: usize,
     pub(super) connections: HashMap<u64, Connection>,
@@ -68,7 +71,8 @@ impl Server {
             mailbox: Arc::clone(mailbox),
             epoll,
             listener,
-            paused: false,
+            short: None,
+            unknown: None,
             door,
             per_uid,
             connections: HashMap::new(),
@@ -102,7 +106,7 @@ impl Server {
     }
 
     fn timeout(&self) -> EpollTimeout {
-        let idle = !self.paused && self.lingering.is_empty() && !self.awaits_anybody();
+        let idle = self.short.is_none() && self.lingering.is_empty() && !self.awaits_anybody();
         if idle { EpollTimeout::NONE } else { EpollTimeout::from(LOOK_EVERY_MS) }
     }
 
@@ -161,28 +165,42 @@ impl Server {
 
     fn accept(&mut self) {
         for _ in 0..AT_A_TIME {
-            match self.listener.accept() {
-                Ok(socket) => self.come_in(socket),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) => {
-                    // Out of descriptors, mostly: the connection waits, and so do we.
-                    tracing::warn!(%error, "a session's connection can't be taken yet");
-                    return self.listen_for(false);
+            let next = self.unknown.take().map_or_else(|| self.listener.accept(), Ok);
+            let socket = match next {
+                Ok(socket) => socket,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                // Out of descriptors, mostly: the connections wait, and so do we.
+                Err(error) => return self.wait_for_descriptors(&error),
+            };
+            match socket.peer() {
+                Ok(peer) => self.come_in(socket, peer),
+                // The peer's process is a descriptor too. It is asked again: it has done nothing to be hung up on for.
+                Err(error) if is_shortage(&error) => {
+                    self.unknown = Some(socket);
+                    return self.wait_for_descriptors(&error);
                 }
+                Err(error) => tracing::warn!(%error, "a session's peer can't be told: hung up on"),
             }
+        }
+        if self.short.take().is_some() {
+            self.listen_for(EpollFlags::EPOLLIN);
         }
     }
 
-    fn listen_for(&mut self, connections: bool) {
-        let what = if connections { EpollFlags::EPOLLIN } else { EpollFlags::empty() };
-        self.paused = !connections;
+    fn wait_for_descriptors(&mut self, error: &io::Error) {
+        if self.short.replace(Instant::now()).is_none() {
+            tracing::warn!(%error, "a session's connection can't be taken yet");
+            self.listen_for(EpollFlags::empty());
+        }
+    }
+
+    fn listen_for(&mut self, what: EpollFlags) {
         if let Err(error) = self.epoll.modify(&self.listener, &mut EpollEvent::new(what, LISTENER)) {
             tracing::error!(%error, "the session socket's listener is lost");
         }
     }
 
-    fn come_in(&mut self, socket: SeqPacket) {
-        let Ok(peer) = socket.peer() else { return };
+    fn come_in(&mut self, socket: SeqPacket, peer: Peer) {
         let here = self.connections.values().filter(|c| c.uid == peer.uid).count();
         if here >= self.per_uid + SPARE_CONNECTIONS {
             tracing::debug!(uid = peer.uid, here, "too many connections of one user: hung up on");
@@ -227,9 +245,15 @@ impl Server {
     }
 
     fn look_around(&mut self) {
-        if self.paused {
-            self.listen_for(true);
+        if self.short.is_some_and(|since| since.elapsed().as_millis() >= u128::from(LOOK_EVERY_MS)) {
+            self.accept();
         }
         self.look_for_ended();
     }
+}
+
+/// Whether an error is of what the host or this process has too little of for now.
+fn is_shortage(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::ENOBUFS))
 }
