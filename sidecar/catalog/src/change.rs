@@ -57,6 +57,18 @@ pub enum Change {
         /// Now.
         at: UnixMillis,
     },
+    /// Makes a stream again as it was, without entries: the first one that is appended gets the offset `next`. Refused:
+    /// [`Refusal::StreamExists`].
+    RestoreStream {
+        /// Its name.
+        name: StreamName,
+        /// What is kept.
+        retention: Retention,
+        /// The offset that the next entry gets.
+        next: u64,
+        /// When it was made.
+        created: UnixMillis,
+    },
     /// Removes a stream, its entries and its groups; none is fine.
     DeleteStream {
         /// Its name.
@@ -127,6 +139,14 @@ pub enum Change {
         /// The mark's number.
         number: u64,
     },
+    /// Beside the durable copies lies a stream's log as of this mark ([`crate::Reader::stale_logs`]), or none if it is
+    /// deleted. One that is not marked so, or not any more, is fine.
+    LogArchived {
+        /// Of which stream.
+        stream: StreamName,
+        /// The mark's number.
+        number: u64,
+    },
     /// Says in a payload's row how long it is pinned, and leaves the rest of the row alone: a transfer under way may have
     /// written there what its payload does not show yet. Refused: [`Refusal::NoSuchPayload`].
     SetPin {
@@ -162,6 +182,8 @@ impl Change {
             Self::Doom(_)
             | Self::Undoom { .. }
             | Self::CreateStream { .. }
+            | Self::RestoreStream { .. }
+            | Self::LogArchived { .. }
             | Self::DeleteStream { .. }
             | Self::Trim { .. }
             | Self::SetPin { .. }

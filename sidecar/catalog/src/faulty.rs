@@ -12,7 +12,7 @@ use crate::change::{Change, DoomedFile, Outcome};
 use crate::lineage::{Lineage, LineageQuery};
 use crate::metadata::{MetadataEvent, MetadataRecord};
 use crate::page::{Limit, Page};
-use crate::store::{ConsumerGroup, Reader, Span, StaleArchive, Store, StoreError, StreamInfo};
+use crate::store::{ConsumerGroup, Reader, Span, StaleArchive, StaleLog, Store, StoreError, StreamInfo};
 
 /// What a store was asked to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,6 +152,11 @@ impl Reader for Faulty<Box<dyn Reader>> {
     fn stale_archives(&mut self, after: Option<PayloadId>, limit: Limit) -> Result<Page<StaleArchive>, StoreError> {
         self.ask(&Call::Read)?;
         self.inner.stale_archives(after, limit)
+    }
+
+    fn stale_logs(&mut self, after: Option<&StreamName>, limit: Limit) -> Result<Page<StaleLog>, StoreError> {
+        self.ask(&Call::Read)?;
+        self.inner.stale_logs(after, limit)
     }
 
     fn lineage(&mut self, query: &LineageQuery) -> Result<Lineage, StoreError> {

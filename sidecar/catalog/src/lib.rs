@@ -37,5 +37,5 @@ pub use memory::Memory;
 pub use metadata::{Metadata, MetadataEvent, MetadataMode, MetadataRecord, MetadataUpdate, NewMetadataEvent};
 pub use page::{Limit, Page};
 pub use sqlite::{Opened, Sqlite};
-pub use store::{ConsumerGroup, Reader, Span, StaleArchive, Store, StoreError, StreamInfo};
+pub use store::{ConsumerGroup, Reader, Span, StaleArchive, StaleLog, Store, StoreError, StreamInfo};
 pub use writer::{Catalog, CatalogError, Done};

@@ -128,6 +128,23 @@ pub struct StaleArchive {
     pub number: u64,
 }
 
+/// A stream whose archived log is behind, or that is deleted and whose archived log is to go, too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StaleLog {
+    /// Which.
+    pub stream: StreamName,
+    /// Rises with whatever changes it; see [`Change::LogArchived`].
+    pub number: u64,
+}
+
+impl StaleLog {
+    /// Bytes that a [`Limit`] counts.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        OVERHEAD + name_weight(&self.stream)
+    }
+}
+
 /// Writes the catalog. One at a time; see [`crate::writer`].
 pub trait Store: Send {
     /// Whose catalog this is; made at creation.
@@ -241,6 +258,13 @@ pub trait Reader: Send {
     /// # Errors
     /// [`StoreError`].
     fn stale_archives(&mut self, after: Option<PayloadId>, limit: Limit) -> Result<Page<StaleArchive>, StoreError>;
+
+    /// Streams whose archived logs are behind, by namespace and name, from after `after` on: they were made, changed or
+    /// deleted since [`Change::LogArchived`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn stale_logs(&mut self, after: Option<&StreamName>, limit: Limit) -> Result<Page<StaleLog>, StoreError>;
 
     /// A payload's ancestors or descendants.
     ///

@@ -119,6 +119,9 @@ fn any_change_of_a_stream() -> impl Strategy<Value = Change> {
         1 => name.clone().prop_map(|name| create(&name)),
         1 => name.clone()
             .prop_map(move |name| Change::CreateStream { name, retention: little, at: UnixMillis(7) }),
+        1 => name.clone().prop_map(move |name| Change::RestoreStream {
+            name, retention: little, next: 3, created: UnixMillis(5),
+        }),
         1 => name.clone().prop_map(|name| Change::DeleteStream { name }),
         3 => (name.clone(), 0..3u64, 0..4usize, 0..9u64).prop_map(|(name, n, count, at)| {
             append(&name, vec![if at == 0 { strange_entry(n) } else { entry(n) }; count], at * 300)
@@ -135,6 +138,7 @@ fn any_change() -> impl Strategy<Value = Change> {
         3 => any_saying(),
         4 => any_change_of_a_stream(),
         1 => Just(Change::CountStart),
+        1 => (0..4u64).prop_map(|number| Change::LogArchived { stream: stream("b", "a"), number }),
     ]
 }
 

@@ -12,6 +12,7 @@ mod payloads;
 mod retention;
 pub mod samples;
 mod stale;
+mod stale_logs;
 mod streams;
 
 use payload_manager_core::facts::Facts;
@@ -21,7 +22,7 @@ use crate::change::{Change, DoomedFile, Outcome};
 use crate::lineage::{Direction, Lineage, LineageEdge, LineageQuery};
 use crate::metadata::{MetadataEvent, MetadataRecord};
 use crate::page::Limit;
-use crate::store::{ConsumerGroup, Reader, Span, StaleArchive, Store, StoreError, StreamInfo};
+use crate::store::{ConsumerGroup, Reader, Span, StaleArchive, StaleLog, Store, StoreError, StreamInfo};
 
 /// One catalog under test.
 pub trait Subject {
@@ -42,6 +43,7 @@ pub fn run(make: &dyn Fn() -> Box<dyn Subject>) {
         metadata::CASES,
         lineage::CASES,
         stale::CASES,
+        stale_logs::CASES,
         streams::CASES,
         retention::CASES,
         groups::CASES,
@@ -64,6 +66,8 @@ pub struct Content {
     pub lineage: Vec<LineageEdge>,
     /// Whose archives are behind.
     pub stale: Vec<StaleArchive>,
+    /// Which streams' archived logs are behind.
+    pub stale_logs: Vec<StaleLog>,
     /// The files to be removed, by id and tier.
     pub doomed: Vec<DoomedFile>,
     /// The streams, with all their entries.
@@ -83,13 +87,14 @@ pub fn content(store: &dyn Store) -> Content {
     let notes = payloads.iter().map(|row| (sure(|| reader.metadata(row.id)), events(reader, row.id))).collect();
     let lineage = payloads.iter().flat_map(|row| walked(reader, row.id, Direction::Upstream, Some(1))).collect();
     let stale = sure(|| reader.stale_archives(None, Limit::NONE)).items;
+    let stale_logs = sure(|| reader.stale_logs(None, Limit::NONE)).items;
     let mut doomed = sure(|| reader.doomed());
     doomed.sort_by_key(|file| (file.id, file.tier));
     let streams = sure(|| reader.streams());
     let groups = streams.iter().map(|info| sure(|| reader.groups(&info.name, None, Limit::NONE)).items).collect();
     let entries = |info: StreamInfo| (info.clone(), entries(reader, &info.name));
     let streams = streams.into_iter().map(entries).collect();
-    Content { payloads, notes, lineage, stale, doomed, streams, groups }
+    Content { payloads, notes, lineage, stale, stale_logs, doomed, streams, groups }
 }
 
 fn entries(reader: &mut dyn Reader, stream: &StreamName) -> Vec<StreamEntry> {

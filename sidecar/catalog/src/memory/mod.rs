@@ -17,7 +17,7 @@ use crate::change::{Change, DoomedFile, Outcome, Refusal};
 use crate::lineage::{Lineage, LineageQuery};
 use crate::metadata::{MetadataEvent, MetadataRecord};
 use crate::page::{Limit, Page};
-use crate::store::{ConsumerGroup, Reader, Span, StaleArchive, Store, StoreError, StreamInfo, entry_weight};
+use crate::store::{ConsumerGroup, Reader, Span, StaleArchive, StaleLog, Store, StoreError, StreamInfo, entry_weight};
 use lineage::Edges;
 use metadata::Notes;
 use streams::Log;
@@ -36,6 +36,7 @@ struct State {
     notes: BTreeMap<PayloadId, Notes>,
     edges: Edges,
     stale: BTreeMap<PayloadId, u64>,
+    stale_logs: BTreeMap<StreamName, u64>,
     doomed: BTreeMap<(PayloadId, Tier), DoomedFile>,
     streams: BTreeMap<StreamName, Log>,
 }
@@ -140,6 +141,13 @@ impl Reader for Memory {
         Ok(Page::of(stale, limit, |_| size_of::<StaleArchive>()))
     }
 
+    fn stale_logs(&mut self, after: Option<&StreamName>, limit: Limit) -> Result<Page<StaleLog>, StoreError> {
+        let state = self.state.lock();
+        let later = state.stale_logs.iter().filter(|(name, _)| after.is_none_or(|after| *name > after));
+        let stale = later.map(|(name, number)| StaleLog { stream: name.clone(), number: *number });
+        Ok(Page::of(stale, limit, StaleLog::weight))
+    }
+
     fn lineage(&mut self, query: &LineageQuery) -> Result<Lineage, StoreError> {
         Ok(self.state.lock().edges.walk(query))
     }
@@ -165,8 +173,22 @@ impl State {
             }
             Change::Doom(file) => self.doom(std::slice::from_ref(file)),
             Change::Undoom { id, tier } => drop(self.doomed.remove(&(*id, *tier))),
-            Change::CreateStream { name, retention, at } => return self.create_stream(name, *retention, *at),
-            Change::DeleteStream { name } => drop(self.streams.remove(name)),
+            Change::CreateStream { name, retention, at } => {
+                return self.create_stream(name, *retention, 0, *at);
+            }
+            Change::RestoreStream { name, retention, next, created } => {
+                return self.create_stream(name, *retention, *next, *created);
+            }
+            Change::DeleteStream { name } => {
+                if self.streams.remove(name).is_some() {
+                    self.mark_log(name);
+                }
+            }
+            Change::LogArchived { stream, number } => {
+                if self.stale_logs.get(stream) == Some(number) {
+                    self.stale_logs.remove(stream);
+                }
+            }
             Change::Append { stream, entries, at } => return self.append(stream, entries, *at),
             Change::Trim { stream, at } => return self.trim(stream, *at),
             Change::CommitOffset { stream, group, offset, at } => return self.commit(stream, group, *offset, *at),
@@ -205,6 +227,10 @@ impl State {
         if self.payloads.get(&id).is_some_and(|facts| facts.copies.any_durable()) {
             *self.stale.entry(id).or_default() += 1;
         }
+    }
+
+    fn mark_log(&mut self, stream: &StreamName) {
+        *self.stale_logs.entry(stream.clone()).or_default() += 1;
     }
 
     fn is_said_of(&self, id: PayloadId) -> bool {

@@ -19,12 +19,19 @@ pub(super) struct Log {
 }
 
 impl State {
-    pub(super) fn create_stream(&mut self, name: &StreamName, retention: Retention, created: UnixMillis) -> Outcome {
+    pub(super) fn create_stream(
+        &mut self,
+        name: &StreamName,
+        retention: Retention,
+        next: u64,
+        created: UnixMillis,
+    ) -> Outcome {
         if self.streams.contains_key(name) {
             return Outcome::Refused(Refusal::StreamExists);
         }
-        let log = Log { retention, created, next: 0, entries: BTreeMap::new(), groups: BTreeMap::new() };
+        let log = Log { retention, created, next, entries: BTreeMap::new(), groups: BTreeMap::new() };
         self.streams.insert(name.clone(), log);
+        self.mark_log(name);
         Outcome::Done
     }
 
@@ -40,13 +47,19 @@ impl State {
         }
         let last = log.next - 1;
         log.trim(at);
-        Outcome::Appended { first, last, oldest: log.oldest() }
+        let oldest = log.oldest();
+        self.mark_log(stream);
+        Outcome::Appended { first, last, oldest }
     }
 
     pub(super) fn trim(&mut self, stream: &StreamName, at: UnixMillis) -> Outcome {
         let Some(log) = self.streams.get_mut(stream) else { return Outcome::Refused(Refusal::NoSuchStream) };
-        let more = log.trim(at);
-        Outcome::Trimmed { oldest: log.oldest(), more }
+        let (before, more) = (log.oldest(), log.trim(at));
+        let oldest = log.oldest();
+        if oldest > before {
+            self.mark_log(stream);
+        }
+        Outcome::Trimmed { oldest, more }
     }
 
     pub(super) fn commit(&mut self, stream: &StreamName, group: &str, offset: u64, at: UnixMillis) -> Outcome {
@@ -55,6 +68,7 @@ impl State {
             return Outcome::Refused(Refusal::OffsetBeyondEnd { next: log.next });
         }
         log.groups.insert(group.to_owned(), ConsumerGroup { name: group.to_owned(), offset, at });
+        self.mark_log(stream);
         Outcome::Done
     }
 }

@@ -6,6 +6,7 @@ use payload_manager_types::{NewEntry, PayloadId, Retention, StreamEntry, StreamN
 use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
 
 use super::rows;
+use super::stale_logs;
 use super::value::{bound, number, read_tags, stored, tags};
 use crate::change::{Outcome, Refusal, TRIM};
 use crate::page::{Limit, Page};
@@ -65,12 +66,16 @@ pub(super) fn append(
         insert.execute(params![log.id, stored(offset), stored(at.0), payload, seconds, nanos, duration, tags])?;
     }
     let (oldest, _) = keep(connection, &log, at)?;
+    stale_logs::mark(connection, stream)?;
     Ok(Outcome::Appended { first, last: log.next - 1, oldest })
 }
 
 pub(super) fn trim(connection: &Connection, stream: &StreamName, at: UnixMillis) -> Result<Outcome> {
     let Some(log) = find(connection, stream)? else { return Ok(Outcome::Refused(Refusal::NoSuchStream)) };
     let (oldest, more) = keep(connection, &log, at)?;
+    if oldest > log.first {
+        stale_logs::mark(connection, stream)?;
+    }
     Ok(Outcome::Trimmed { oldest, more })
 }
 

@@ -5,8 +5,11 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 /// Migration `n` leads from version `n` to `n + 1`.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("migrations/0001_catalog.sql"), include_str!("migrations/0002_stale_archives.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("migrations/0001_catalog.sql"),
+    include_str!("migrations/0002_stale_archives.sql"),
+    include_str!("migrations/0003_stale_logs.sql"),
+];
 
 /// The newest version this program knows.
 pub(super) const KNOWN: i64 = MIGRATIONS.len() as i64;

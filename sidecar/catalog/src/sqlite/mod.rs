@@ -15,6 +15,7 @@ mod read;
 mod rows;
 mod sniff;
 mod stale;
+mod stale_logs;
 mod streams;
 #[cfg(test)]
 mod tests;

@@ -8,12 +8,12 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::error::store_error;
 use super::open::connect;
-use super::{doomed, entries, lineage, metadata, payloads, stale, streams};
+use super::{doomed, entries, lineage, metadata, payloads, stale, stale_logs, streams};
 use crate::change::DoomedFile;
 use crate::lineage::{Lineage, LineageQuery};
 use crate::metadata::{MetadataEvent, MetadataRecord};
 use crate::page::{Limit, Page};
-use crate::store::{ConsumerGroup, Reader, Span, StaleArchive, StoreError, StreamInfo};
+use crate::store::{ConsumerGroup, Reader, Span, StaleArchive, StaleLog, StoreError, StreamInfo};
 
 /// Reads one catalog file.
 pub(super) struct SqliteReader {
@@ -92,6 +92,10 @@ impl Reader for SqliteReader {
 
     fn stale_archives(&mut self, after: Option<PayloadId>, limit: Limit) -> Result<Page<StaleArchive>, StoreError> {
         self.read(|connection| stale::after(connection, after, limit))
+    }
+
+    fn stale_logs(&mut self, after: Option<&StreamName>, limit: Limit) -> Result<Page<StaleLog>, StoreError> {
+        self.read(|connection| stale_logs::after(connection, after, limit))
     }
 
     fn lineage(&mut self, query: &LineageQuery) -> Result<Lineage, StoreError> {

@@ -7,7 +7,7 @@ use payload_manager_types::{Retention, StreamName, UnixMillis};
 use rusqlite::{Connection, OptionalExtension as _, Result, Row, params};
 
 use super::value::{number, stored};
-use super::{entries, rows};
+use super::{entries, rows, stale_logs};
 use crate::change::{Outcome, Refusal};
 use crate::page::{Limit, Page};
 use crate::store::{ConsumerGroup, StreamInfo};
@@ -15,8 +15,8 @@ use crate::store::{ConsumerGroup, StreamInfo};
 /// Entries of deleted streams that are swept away at a time.
 pub(super) const SWEEP: u64 = 4096;
 
-const CREATE: &str = "INSERT INTO streams (namespace, name, max_entries, max_age_sec, created) \
-    VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (namespace, name) DO NOTHING";
+const CREATE: &str = "INSERT INTO streams (namespace, name, max_entries, max_age_sec, created, first_offset, next_offset) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (namespace, name) DO NOTHING";
 
 const DELETE: &str = "UPDATE streams SET namespace = NULL, name = NULL WHERE namespace = ?1 AND name = ?2";
 
@@ -48,16 +48,21 @@ pub(super) fn create(
     connection: &Connection,
     name: &StreamName,
     retention: Retention,
+    next: u64,
     at: UnixMillis,
 ) -> Result<Outcome> {
     let (entries, age) = (stored(retention.max_entries), stored(retention.max_age_sec));
-    let row = params![name.namespace(), name.name(), entries, age, stored(at.0)];
-    let made = connection.prepare_cached(CREATE)?.execute(row)?;
-    Ok(if made == 1 { Outcome::Done } else { Outcome::Refused(Refusal::StreamExists) })
+    let row = params![name.namespace(), name.name(), entries, age, stored(at.0), stored(next)];
+    if connection.prepare_cached(CREATE)?.execute(row)? == 0 {
+        return Ok(Outcome::Refused(Refusal::StreamExists));
+    }
+    stale_logs::mark(connection, name)?;
+    Ok(Outcome::Done)
 }
 
 pub(super) fn delete(connection: &Connection, name: &StreamName) -> Result<()> {
-    connection.prepare_cached(DELETE)?.execute([name.namespace(), name.name()]).map(drop)
+    let gone = connection.prepare_cached(DELETE)?.execute([name.namespace(), name.name()])?;
+    if gone == 0 { Ok(()) } else { stale_logs::mark(connection, name) }
 }
 
 /// Removes a part of a deleted stream; false if there was none.
@@ -104,6 +109,7 @@ pub(super) fn commit(
     }
     let row = params![name.namespace(), name.name(), group, stored(offset), stored(at.0)];
     connection.prepare_cached(COMMIT)?.execute(row)?;
+    stale_logs::mark(connection, name)?;
     Ok(Outcome::Done)
 }
 
@@ -133,7 +139,7 @@ fn stream(row: &Row<'_>) -> Result<StreamInfo> {
     })
 }
 
-fn stream_name(row: &Row<'_>) -> Result<StreamName> {
+pub(super) fn stream_name(row: &Row<'_>) -> Result<StreamName> {
     StreamName::new(row.get::<_, String>(0)?, row.get::<_, String>(1)?)
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, error.into()))
 }

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Result};
 
 use super::value::{bound, number};
-use super::{doomed, entries, lineage, metadata, payloads, stale, streams};
+use super::{doomed, entries, lineage, metadata, payloads, stale, stale_logs, streams};
 use crate::change::{Change, Outcome};
 
 /// Applies one change within the transaction that `connection` is in.
@@ -23,7 +23,12 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> Result<Outcome>
         }
         Change::Doom(file) => doomed::add(connection, std::slice::from_ref(file))?,
         Change::Undoom { id, tier } => doomed::remove(connection, *id, *tier)?,
-        Change::CreateStream { name, retention, at } => return streams::create(connection, name, *retention, *at),
+        Change::CreateStream { name, retention, at } => {
+            return streams::create(connection, name, *retention, 0, *at);
+        }
+        Change::RestoreStream { name, retention, next, created } => {
+            return streams::create(connection, name, *retention, *next, *created);
+        }
         Change::DeleteStream { name } => streams::delete(connection, name)?,
         Change::Append { stream, entries, at } => return entries::append(connection, stream, entries, *at),
         Change::Trim { stream, at } => return entries::trim(connection, stream, *at),
@@ -42,6 +47,7 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> Result<Outcome>
             stale::mark(connection, *child)?;
             return lineage::add(connection, *child, edges);
         }
+        Change::LogArchived { stream, number } => stale_logs::clear(connection, stream, *number)?,
         Change::Archived { id, number } => stale::clear(connection, *id, *number)?,
         Change::SetPin { id, pin } => return payloads::pin(connection, *id, *pin),
         Change::CountStart => return count_start(connection),

@@ -109,6 +109,8 @@ impl Settled {
             }
             Change::Doom(_)
             | Change::CreateStream { .. }
+            | Change::RestoreStream { .. }
+            | Change::LogArchived { .. }
             | Change::DeleteStream { .. }
             | Change::Append { .. }
             | Change::Trim { .. }

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::folder::Folder;
-use crate::sqlite::{entries, lineage, metadata, payloads, stale, streams};
+use crate::sqlite::{entries, lineage, metadata, payloads, stale, stale_logs, streams};
 
 /// How SQLite would run `sql`, step by step.
 fn plan(connection: &Connection, sql: &str) -> Vec<String> {
@@ -27,6 +27,7 @@ fn what_is_looked_for_is_found_by_an_index() {
         metadata::SEARCHES,
         lineage::SEARCHES,
         stale::SEARCHES,
+        stale_logs::SEARCHES,
         streams::SEARCHES,
         entries::SEARCHES,
     ];
