@@ -11,7 +11,7 @@ use std::sync::Arc;
 use payload_manager_catalog::{Sqlite, Store};
 use payload_manager_shm::FolderLock;
 use payload_manager_tiers::disk::read_marker;
-use payload_manager_tiers::{DiskOptions, DiskTier, Found, RamTier, TierStore, Unlimited};
+use payload_manager_tiers::{DiskOptions, DiskTier, Found, Notes, RamTier, TierStore, Unlimited};
 use payload_manager_types::{InstanceId, Place};
 
 use crate::cli::{Exit, WipeArgs};
@@ -119,6 +119,10 @@ fn remove_files(root: &Path) -> Result<u64, Box<dyn std::error::Error>> {
             Found::Other { .. } => {}
         }
     }
+    for note in disk.notes()? {
+        disk.remove_note(&note)?;
+    }
+    let _ = fs::remove_dir(root.join("streams"));
     remove(&root.join("instance"))?;
     for shard in fs::read_dir(root)?.flatten().filter(|e| e.file_name().len() == 2) {
         let _ = fs::remove_dir(shard.path());

@@ -5,6 +5,7 @@
 //! <root>/<hh>/<uuid>.bin           the bytes; hh: the last two hexadecimal digits of the uuid
 //! <root>/<hh>/<uuid>.meta.json     what a rebuild of the catalog needs to know of them
 //! <root>/<hh>/<uuid>.*.tmp         being written; garbage after a crash
+//! <root>/streams/<hash>/<name>     the logs of streams, see [`crate::Notes`]
 //! <root>/set-aside/                copies that failed their check
 //! <root>/orphans/                  copies that no row names
 //! ```
@@ -17,6 +18,7 @@ mod aside;
 mod commit;
 mod layout;
 mod marker;
+mod notes;
 mod sink;
 mod survey;
 #[cfg(test)]

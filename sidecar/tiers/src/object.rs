@@ -15,6 +15,7 @@ mod fail;
 mod held;
 mod layout;
 mod marker;
+mod notes;
 pub mod parts;
 mod remote;
 mod sink;

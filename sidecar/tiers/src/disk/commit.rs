@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
 
 use payload_manager_types::{PayloadId, Tier};
 
@@ -67,14 +68,18 @@ pub(super) fn make_writable(file: &CopyFile) {
 
 /// Writes the metadata beside its name, syncs it, and gives it its name; the folder is not synced yet.
 fn put_archive(folder: &Folder, id: PayloadId, archive: &[u8]) -> Result<(), TierError> {
-    let (tmp, path) = (folder.meta_tmp(id), folder.meta(id));
-    let written = fail::unless_missing(fs::remove_file(&tmp))
-        .and_then(|()| OpenOptions::new().write(true).create_new(true).mode(0o600).open(&tmp))
-        .and_then(|mut file| file.write_all(archive).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&tmp, &path));
+    put_whole(&folder.meta_tmp(id), &folder.meta(id), archive)
+}
+
+/// Writes a small file as `tmp`, syncs it, and gives it its name; the folder is not synced yet.
+pub(super) fn put_whole(tmp: &Path, path: &Path, text: &[u8]) -> Result<(), TierError> {
+    let written = fail::unless_missing(fs::remove_file(tmp))
+        .and_then(|()| OpenOptions::new().write(true).create_new(true).mode(0o600).open(tmp))
+        .and_then(|mut file| file.write_all(text).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(tmp, path));
     written.map_err(|e| {
-        remove_quietly(&tmp);
-        fail::write(Tier::Disk, format!("writing {}", path.display()), archive.len(), e)
+        remove_quietly(tmp);
+        fail::write(Tier::Disk, format!("writing {}", path.display()), text.len(), e)
     })
 }
 

@@ -8,6 +8,7 @@ use payload_manager_types::{PayloadId, Tier};
 
 use super::layout::{BIN, Folder, META, ORPHANS, SET_ASIDE, TMP, shard_name};
 use super::marker;
+use crate::notes::NOTES;
 use crate::{TierError, fail};
 
 /// One thing that was found.
@@ -37,7 +38,7 @@ pub enum Found {
     },
 }
 
-/// Looks at every file in every shard. What was moved aside, and the marker, are not listed.
+/// Looks at every file in every shard. What was moved aside, the marker and the notes are not listed.
 pub(super) fn walk(folder: &Folder) -> Result<Vec<Found>, TierError> {
     let mut found = Vec::new();
     for entry in entries(folder.root())? {
@@ -47,7 +48,7 @@ pub(super) fn walk(folder: &Folder) -> Result<Vec<Found>, TierError> {
         };
         let is_dir = entry.file_type().map_err(|e| failed(&entry.path(), e))?.is_dir();
         match name.as_str() {
-            marker::NAME | ORPHANS | SET_ASIDE => {}
+            marker::NAME | ORPHANS | SET_ASIDE | NOTES => {}
             shard if is_dir && is_shard(shard) => {
                 for entry in entries(&entry.path())? {
                     found.extend(classify(shard, &entry)?);

@@ -15,7 +15,8 @@ use crate::conformance::bytes::{checksum_of, new_id, pattern};
 use crate::conformance::space::with_small_file_systems;
 use crate::conformance::{DiskRig, Rig};
 use crate::copy::{self, Job};
-use crate::{DiskOptions, DiskTier, Location, TierError, TierStore};
+use crate::notes::tests::notes_come_back_whole_until_they_are_removed;
+use crate::{DiskOptions, DiskTier, Location, Notes, TierError, TierStore};
 
 fn archive(_: Checksum) -> Vec<u8> {
     b"{}".to_vec()
@@ -50,6 +51,21 @@ fn clients_find_the_file_in_the_shard_of_its_last_two_digits() {
     assert_eq!(rig.tier.location(id, place), Location::File { path: path.clone(), offset: 0 });
     assert!(path.is_absolute() && path.exists());
     assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn notes_lie_beside_the_shards_and_are_no_payloads() {
+    let rig = DiskRig::with(0);
+    notes_come_back_whole_until_they_are_removed(&rig.tier);
+    let notes = rig.tier.root().join("streams");
+    assert_eq!(names(&notes), Vec::<String>::new(), "the folders go with what was in them");
+    rig.tier.put_note("0a/head.json", b"x").unwrap();
+    // Left by a crash, and by somebody.
+    fs::write(notes.join("0a/head.json.tmp"), b"half").unwrap();
+    fs::write(notes.join("README"), b"mine").unwrap();
+    assert_eq!((rig.tier.notes().unwrap(), rig.tier.survey().unwrap()), (vec!["0a/head.json".to_owned()], vec![]));
+    rig.tier.remove_note("0a/head.json").unwrap();
+    assert_eq!(names(&notes), ["README"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! <prefix>/instance                 whose prefix this is
 //! <prefix>/<uuid>.bin               the bytes
 //! <prefix>/<uuid>.meta.json         what a rebuild of the catalog needs to know of them; without bytes, garbage
+//! <prefix>/streams/<hash>/<name>    the logs of streams, see [`crate::Notes`]
 //! <prefix>/set-aside/<uuid>.bin     copies that failed their check, and what lay beside them
 //! <prefix>/probe-<n>                being tried whether it can be written; garbage after a crash
 //! ```

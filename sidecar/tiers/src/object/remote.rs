@@ -104,6 +104,13 @@ impl Remote {
         })
     }
 
+    /// The keys of all objects in a folder below the prefix.
+    pub(super) fn list_below(&self, folder: &str) -> Result<Vec<Path>, TierError> {
+        self.ask("listing", &self.layout.key(folder), |store, folder| async move {
+            store.list(Some(&folder)).map_ok(|meta| meta.location).try_collect().await
+        })
+    }
+
     /// As [`Self::delete`], after something else failed that is told already.
     pub(super) fn delete_quietly(&self, key: &Path) {
         let _ = self.delete(key);

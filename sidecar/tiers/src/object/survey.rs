@@ -13,6 +13,7 @@ use super::fail;
 use super::layout::{BIN, INSTANCE, Layout, META, PROBE, SET_ASIDE};
 use super::remote::Remote;
 use crate::TierError;
+use crate::notes::NOTES;
 
 /// How many objects are taken at a time; what S3 gives a page.
 const PAGE: usize = 1000;
@@ -42,7 +43,7 @@ pub enum Found {
     },
 }
 
-/// Everything below the prefix, in the store's order. What was moved aside, and the marker, are not listed.
+/// Everything below the prefix, in the store's order. What was moved aside, the marker and the notes are not listed.
 pub struct Survey {
     remote: Arc<Remote>,
     /// `None` once it has ended or failed.
@@ -96,7 +97,8 @@ impl Survey {
         let name = layout.name(&meta.location);
         let id_before =
             |end: &str| name.strip_suffix(end)?.parse::<PayloadId>().ok().filter(|id| name == format!("{id}{end}"));
-        if name == INSTANCE || name.starts_with(PROBE) || name.starts_with(&format!("{SET_ASIDE}/")) {
+        let is_below = |folder: &str| name.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        if name == INSTANCE || name.starts_with(PROBE) || is_below(SET_ASIDE) || is_below(NOTES) {
             return None;
         }
         Some(if let Some(id) = id_before(BIN) {

@@ -14,9 +14,11 @@ use std::io;
 use payload_manager_types::{PayloadId, Place};
 
 use super::*;
+use crate::Notes;
 use crate::conformance::bytes::{checksum_of, new_id, pattern};
 use crate::conformance::{FolderRig, ObjectRig, Rig};
 use crate::copy::Job;
+use crate::notes::tests::notes_come_back_whole_until_they_are_removed;
 
 impl ObjectTier {
     /// Does as a producer with a client of its own.
@@ -50,6 +52,14 @@ fn names(folder: &std::path::Path) -> Vec<String> {
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
+}
+
+#[test]
+fn notes_lie_below_the_prefix_and_are_no_payloads() {
+    let rig = FolderRig::new();
+    notes_come_back_whole_until_they_are_removed(&rig.object.tier);
+    rig.object.tier.put_note("0a/head.json", b"x").unwrap();
+    assert_eq!(rig.object.tier.survey().count(), 0);
 }
 
 #[test]

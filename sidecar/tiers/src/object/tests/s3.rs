@@ -7,8 +7,9 @@ use super::rig;
 use super::{archive, put};
 use crate::conformance::bytes::{new_id, pattern};
 use crate::conformance::{Rig, SUITE};
+use crate::notes::tests::notes_come_back_whole_until_they_are_removed;
 use crate::object::{ObjectOptions, Settings, aside};
-use crate::{TierError, TierStore};
+use crate::{Notes, TierError, TierStore};
 use payload_manager_types::{InstanceId, Place};
 
 #[test]
@@ -39,6 +40,10 @@ fn a_prefix_on_s3_is_checked_claimed_and_its_copies_set_aside() {
         let aside = tier.remote.layout.key(&format!("set-aside/{id}.bin"));
         assert_eq!(tier.remote.head(&aside).unwrap().unwrap().size, 9 << 20);
     }
+    notes_come_back_whole_until_they_are_removed(tier);
+    tier.put_note("0a/head.json", b"x").unwrap();
+    assert_eq!(tier.survey().count(), 0);
+    tier.remove_note("0a/head.json").unwrap();
     assert_eq!(rig.leftovers(), Vec::<String>::new());
     // A sibling whose name begins with ours is not ours.
     let sibling = rig::rig(&moto.host, BUCKET, "some/prefix-2", rig::options());
