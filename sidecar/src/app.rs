@@ -14,7 +14,7 @@ use payload_manager_core::facts::Facts;
 use payload_manager_core::ledger::{Limits, UNLIMITED, Watermarks};
 use payload_manager_shm::{FolderLock, LockError};
 use payload_manager_tiers::{
-    CgroupGauge, DiskOptions, DiskTier, Found, ObjectTier, RamTier, Segments, TierError, TierStore,
+    CgroupGauge, DiskOptions, DiskTier, Found, Notes, ObjectTier, RamTier, Segments, TierError, TierStore,
 };
 use payload_manager_types::{InstanceId, PayloadId, Tier, UnixMillis};
 
@@ -121,14 +121,18 @@ impl App {
         let catalog = Arc::new(Catalog::start(Box::new(store), crate::engine::gate::IN_FLIGHT * 2)?);
         write_down(&catalog, recovered.changes)?;
         failpoint::hit("start-written");
+        let disk = Arc::new(disk);
+        let bucket = bucket.map(Arc::new);
+        let of_bucket = bucket.clone().map(|bucket| bucket as Arc<dyn Notes>);
         let engine = Engine::new(Parts {
             ledger: recovered.ledger,
             tiers: [
                 None,
                 Some(Arc::new(ram) as Arc<dyn TierStore>),
-                Some(Arc::new(disk) as _),
-                bucket.map(|bucket| Arc::new(bucket) as _),
+                Some(Arc::clone(&disk) as _),
+                bucket.map(|bucket| bucket as _),
             ],
+            notes: std::iter::once(disk as Arc<dyn Notes>).chain(of_bucket).collect(),
             segments,
             memfds,
             gate: Gate::new(Arc::clone(&catalog)),

@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use payload_manager_tiers::{Archive, Location, ObjectOptions, ObjectTier, Sealed, Sink, Source, TierError, TierStore};
+use payload_manager_tiers::{
+    Archive, Location, Notes, ObjectOptions, ObjectTier, Sealed, Sink, Source, TierError, TierStore,
+};
 use payload_manager_types::{Checksum, InstanceId, PayloadId, Place, Tier};
 
 /// The first pause after a request that found nobody, and the longest.
@@ -189,6 +191,24 @@ impl TierStore for Bucket {
 
     fn set_aside(&self, id: PayloadId, place: Place) -> Result<(), TierError> {
         self.ask(|tier| tier.set_aside(id, place))
+    }
+}
+
+impl Notes for Bucket {
+    fn put_note(&self, name: &str, text: &[u8]) -> Result<(), TierError> {
+        self.ask(|tier| tier.put_note(name, text))
+    }
+
+    fn note(&self, name: &str) -> Result<Option<Vec<u8>>, TierError> {
+        self.ask(|tier| tier.note(name))
+    }
+
+    fn remove_note(&self, name: &str) -> Result<(), TierError> {
+        self.ask(|tier| tier.remove_note(name))
+    }
+
+    fn notes(&self) -> Result<Vec<String>, TierError> {
+        self.ask(ObjectTier::notes)
     }
 }
 

@@ -21,6 +21,7 @@ pub mod run;
 mod said;
 mod session;
 mod shelf;
+mod stream_log;
 pub use shelf::ShelfError;
 pub mod shutdown;
 pub mod testing;

@@ -9,6 +9,8 @@
 //! The bytes are not read: a copy that is bad is found when it is promoted. The catalog is made under another name and renamed
 //! when it is whole, so that no daemon takes half of one for all there is (promise: never-the-only-copy).
 
+mod streams;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -63,6 +65,10 @@ pub struct Rebuilt {
     pub events: u64,
     /// Edges to what they were made from.
     pub edges: u64,
+    /// Streams.
+    pub streams: u64,
+    /// Entries of them.
+    pub entries: u64,
     /// What was not whole and is left as it is: one line each.
     pub left: Vec<String>,
 }
@@ -73,14 +79,11 @@ pub fn run(args: &RebuildArgs) -> Exit {
     match everything(&args.from, &args.flags.given) {
         Ok(rebuilt) => {
             rebuilt.left.iter().for_each(|line| println!("left: {line}"));
-            let Rebuilt { payloads, events, edges, left } = rebuilt;
-            println!(
-                "{payloads} payloads, {events} metadata events, {edges} lineage edges; {} left as they are",
-                left.len()
-            );
-            println!(
-                "Not in it: streams, pins, and payloads that only RAM has; a start finds those if their memory is there."
-            );
+            let Rebuilt { payloads, events, edges, streams, entries, left } = rebuilt;
+            println!("{payloads} payloads, {events} metadata events, {edges} lineage edges");
+            println!("{streams} streams, {entries} entries");
+            println!("{} left as they are", left.len());
+            println!("Not in it: pins, and payloads that only RAM has; a start finds those if their memory is there.");
             Exit::Success
         }
         Err(error) => {
@@ -155,6 +158,7 @@ fn fill(mut store: Box<dyn Store>, shelves: &[Shelf]) -> Result<Rebuilt, Rebuild
             }
             progress.inc(1);
         }
+        streams::restore(&mut *store, shelves, &mut rebuilt)?;
         // Seconds: more than a daemon has starts. What was numbered by the starts of the lost catalog means nothing now.
         changes.push(Change::CountStartsFrom(SystemClock::default().wall().0 / 1000));
         store.apply(&changes, true)?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use payload_manager_tiers::disk::read_marker;
-use payload_manager_tiers::{DiskOptions, DiskTier, Found, ObjectTier, TierError, TierStore, object};
+use payload_manager_tiers::{DiskOptions, DiskTier, Found, Notes, ObjectTier, TierError, TierStore, object};
 use payload_manager_types::{InstanceId, PayloadId, Tier};
 
 use crate::bucket;
@@ -148,6 +148,14 @@ impl Shelf {
 
     /// The tier itself.
     pub(crate) fn store(&self) -> &dyn TierStore {
+        match self {
+            Self::Disk(tier, _) => tier,
+            Self::Object(tier, _) => tier,
+        }
+    }
+
+    /// The logs of streams.
+    pub(crate) fn notes(&self) -> &dyn Notes {
         match self {
             Self::Disk(tier, _) => tier,
             Self::Object(tier, _) => tier,

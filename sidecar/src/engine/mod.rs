@@ -56,7 +56,7 @@ use payload_manager_catalog::{Reader, StoreError};
 use payload_manager_core::Ledger;
 use payload_manager_core::backlog::Retired;
 use payload_manager_core::ledger::{Now, Stats};
-use payload_manager_tiers::{Location, Memfds, Segments, TierStore};
+use payload_manager_tiers::{Location, Memfds, Notes, Segments, TierStore};
 use payload_manager_types::{PayloadId, Place, Tier};
 use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -80,6 +80,8 @@ pub struct Parts {
     pub ledger: Ledger<SharedPages>,
     /// By [`Tier::index`]; `None`: not configured.
     pub tiers: [Option<Arc<dyn TierStore>>; 4],
+    /// Where the streams' logs are archived, the faster ones first.
+    pub notes: Vec<Arc<dyn Notes>>,
     /// Those of the RAM tier.
     pub segments: Segments,
     /// Those of SEALED payloads, of the same tier.
@@ -113,6 +115,7 @@ type Ending = watch::Receiver<Option<Result<(), Error>>>;
 struct Inner {
     ledger: Mutex<Ledger<SharedPages>>,
     tiers: [Option<Arc<dyn TierStore>>; 4],
+    notes: Vec<Arc<dyn Notes>>,
     segments: Segments,
     memfds: Memfds,
     gate: Gate,
@@ -162,6 +165,7 @@ impl Engine {
         Ok(Self(Arc::new(Inner {
             ledger: Mutex::new(parts.ledger),
             tiers: parts.tiers,
+            notes: parts.notes,
             segments: parts.segments,
             memfds: parts.memfds,
             gate: parts.gate,
@@ -199,6 +203,8 @@ impl Engine {
         self.0.tasks.spawn("retention", async move { engine.keep_young().await });
         let engine = self.clone();
         self.0.tasks.spawn("archivist", async move { engine.keep_archives().await });
+        let engine = self.clone();
+        self.0.tasks.spawn("logs", async move { engine.keep_logs().await });
         let engine = self.clone();
         self.0.tasks.spawn("evictor", async move { engine.evict().await });
         let engine = self.clone();

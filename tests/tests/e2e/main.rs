@@ -24,6 +24,7 @@ mod rebuild;
 mod resuming;
 mod retention;
 mod services;
+mod stream_logs;
 mod streams;
 mod table;
 mod tiers;

@@ -179,16 +179,8 @@ impl State {
             Change::RestoreStream { name, retention, next, created } => {
                 return self.create_stream(name, *retention, *next, *created);
             }
-            Change::DeleteStream { name } => {
-                if self.streams.remove(name).is_some() {
-                    self.mark_log(name);
-                }
-            }
-            Change::LogArchived { stream, number } => {
-                if self.stale_logs.get(stream) == Some(number) {
-                    self.stale_logs.remove(stream);
-                }
-            }
+            Change::DeleteStream { name } => self.delete_stream(name),
+            Change::LogArchived { stream, number } => unmark(&mut self.stale_logs, stream, *number),
             Change::Append { stream, entries, at } => return self.append(stream, entries, *at),
             Change::Trim { stream, at } => return self.trim(stream, *at),
             Change::CommitOffset { stream, group, offset, at } => return self.commit(stream, group, *offset, *at),
@@ -204,11 +196,7 @@ impl State {
                 self.mark(*child);
                 return self.add_lineage(*child, edges);
             }
-            Change::Archived { id, number } => {
-                if self.stale.get(id) == Some(number) {
-                    self.stale.remove(id);
-                }
-            }
+            Change::Archived { id, number } => unmark(&mut self.stale, id, *number),
             Change::SetPin { id, pin } => match self.payloads.get_mut(id) {
                 Some(facts) => facts.pin = *pin,
                 None => return Outcome::Refused(Refusal::NoSuchPayload),
@@ -240,5 +228,12 @@ impl State {
 
     fn doom(&mut self, files: &[DoomedFile]) {
         self.doomed.extend(files.iter().map(|file| ((file.id, file.tier), *file)));
+    }
+}
+
+/// Takes a mark away, unless there is a later one.
+fn unmark<K: Ord>(marks: &mut BTreeMap<K, u64>, of: &K, number: u64) {
+    if marks.get(of) == Some(&number) {
+        marks.remove(of);
     }
 }

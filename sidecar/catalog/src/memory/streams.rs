@@ -35,6 +35,12 @@ impl State {
         Outcome::Done
     }
 
+    pub(super) fn delete_stream(&mut self, name: &StreamName) {
+        if self.streams.remove(name).is_some() {
+            self.mark_log(name);
+        }
+    }
+
     pub(super) fn append(&mut self, stream: &StreamName, entries: &[NewEntry], at: UnixMillis) -> Outcome {
         let Some(log) = self.streams.get_mut(stream) else { return Outcome::Refused(Refusal::NoSuchStream) };
         if entries.is_empty() {

@@ -8,7 +8,7 @@
 //! waits for it, and nothing is kept for it.
 //!
 //! `live` is one stream as it is now, `tails` bounds what all of them keep in memory, `write` changes them, `read` and
-//! `follow` look at them, `age` removes what is too old. This file knows which streams there are.
+//! `follow` look at them, `age` removes what is too old, `archive` writes them where a rebuild finds them. This file knows which streams there are.
 //!
 //! # One name, two streams
 //!
@@ -18,6 +18,7 @@
 //! ([`Streams::standing`]): a deletion is announced before the catalog hears of it.
 
 mod age;
+mod archive;
 mod follow;
 mod live;
 mod read;
@@ -46,6 +47,8 @@ pub(super) struct Streams {
     tails: Tails,
     /// Rung when there is something new that will be too old one day.
     ages: Notify,
+    /// Rung when an archived log is behind.
+    logs: Notify,
 }
 
 #[derive(Default)]
@@ -72,7 +75,12 @@ impl Streams {
     /// Every stream of the catalog.
     pub(super) fn load(catalog: &Catalog) -> Result<Self, Error> {
         let known = catalog.read(|reader| reader.streams())?;
-        let streams = Self { known: RwLock::default(), tails: Tails::new(tails::BUDGET), ages: Notify::new() };
+        let streams = Self {
+            known: RwLock::default(),
+            tails: Tails::new(tails::BUDGET),
+            ages: Notify::new(),
+            logs: Notify::new(),
+        };
         for StreamInfo { name, first, next, retention, .. } in known {
             streams.insert(name, Live::new(retention, first, next));
         }
@@ -104,6 +112,7 @@ impl Streams {
     /// The catalog has made a stream.
     fn made(&self, name: StreamName, retention: Retention) {
         self.insert(name, Live::new(retention, 0, 0));
+        self.logs.notify_one();
     }
 
     /// Somebody is about to delete it.
@@ -125,6 +134,7 @@ impl Streams {
             known.aged.remove(name);
         }
         drop(known);
+        self.logs.notify_one();
         if let Some(live) = live {
             if gone { live.end() } else { live.wake() }
         }
@@ -139,6 +149,7 @@ impl Streams {
         if was_empty && live.retention.max_age_sec != 0 {
             self.ages.notify_one();
         }
+        self.logs.notify_one();
     }
 
     /// Retention has removed what is before `oldest`.
@@ -146,5 +157,6 @@ impl Streams {
         if let Ok(live) = self.find(name) {
             live.cut(oldest);
         }
+        self.logs.notify_one();
     }
 }

@@ -23,7 +23,7 @@ fn name(text: &str) -> StreamName {
 }
 
 fn streams(budget: usize) -> Streams {
-    Streams { known: Default::default(), tails: Tails::new(budget), ages: Notify::new() }
+    Streams { known: Default::default(), tails: Tails::new(budget), ages: Notify::new(), logs: Notify::new() }
 }
 
 fn append(streams: &Streams, to: &StreamName, first: u64, entries: Vec<NewEntry>, oldest: u64) {

@@ -90,7 +90,10 @@ impl Engine {
                 Err(Error::Offset { stream: name, asked: offset, first, next })
             }
             Outcome::Refused(_) => Err(Error::NoSuchStream(name)),
-            _ => Ok(()),
+            _ => {
+                streams.logs.notify_one();
+                Ok(())
+            }
         })
         .await
     }
