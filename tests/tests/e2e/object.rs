@@ -262,6 +262,21 @@ async fn a_bucket_that_is_not_there_is_said_at_start_by_name_and_the_rest_is_ser
     assert_eq!(rpc.get(id).await.unwrap(), b"here");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_are_wrong_are_said_at_start_by_that_name_and_the_rest_is_served() {
+    // Whoever may not do anything is told so for every request, by S3 as by this.
+    let nobody_may = Proxy::start("127.0.0.1:9", |_| Fault::Status(403));
+    let daemon = at_s3(&nobody_may.host, "prefix").start();
+    let line = daemon.log().text();
+    assert!(line.contains("can't be used until this is put right") && line.contains("credentials"), "{line}");
+    let mut rpc = daemon.rpc().await;
+    let id = id_of(&rpc.put(Tier::Ram, b"here").await.unwrap());
+    let refused = rpc.spill_to(id.clone(), Tier::Object).await.unwrap_err();
+    assert_eq!(reason(&refused), (Code::Unavailable, Some(Reason::StoreUnavailable)), "{refused}");
+    assert!(refused.message().contains("credentials"), "{refused}");
+    assert_eq!(rpc.get(id).await.unwrap(), b"here");
+}
+
 /// The README's words on a server of this test's: what is typed after the server is there.
 #[test]
 fn the_readmes_section_works_as_written() {

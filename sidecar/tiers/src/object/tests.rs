@@ -1,5 +1,6 @@
 //! What holds of OBJECT alone. What holds of every tier is the conformance suite's.
 
+mod azure;
 mod faults;
 #[allow(unreachable_pub, dead_code, reason = "the whole-system tests use it, too")]
 mod moto;
