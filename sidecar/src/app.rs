@@ -113,7 +113,8 @@ impl App {
         let disk = DiskTier::open(&root, options)?;
         let ram = RamTier::new(config.shm_prefix.clone(), Arc::new(CgroupGauge::default()));
         let store = instance::claim(&config.data_dir.path, &root, config.fresh)?;
-        let bucket = config.object_store.clone().map(|at| ObjectTier::open(at, bucket::options())).transpose()?;
+        let options = bucket::options(config.object_lz4);
+        let bucket = config.object_store.clone().map(|at| ObjectTier::open(at, options)).transpose()?;
         let segments = Segments::of(&ram, &instance::base_name(&config.shm_prefix, store.instance()));
         let ram = ram.with_segments(segments.clone());
         let memfds = ram.memfds().clone();

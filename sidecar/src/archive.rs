@@ -7,6 +7,7 @@ use payload_manager_api::convert;
 use payload_manager_api::core::v1::{PayloadId as WireId, Protection as WireProtection};
 use payload_manager_catalog::{LineageEdge, MetadataEvent, MetadataRecord};
 use payload_manager_core::facts::{Facts, Labels, Phase};
+use payload_manager_tiers::Packing;
 use payload_manager_types::{Checksum, PayloadId, PayloadState, Tier, TierSet, UnixMillis};
 
 use crate::said;
@@ -22,6 +23,9 @@ pub struct Said {
     pub lineage: Vec<LineageEdge>,
 }
 
+/// What is known of the bytes beside which it is written: their checksum, and how they lie there.
+pub type Bytes = (Option<Checksum>, Packing);
+
 /// Makes the archive metadata.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ArchiveWriter;
@@ -29,8 +33,8 @@ pub struct ArchiveWriter;
 impl ArchiveWriter {
     /// The bytes of the file, for a payload that is durable as of now.
     #[must_use]
-    pub fn encode(self, facts: &Facts, checksum: Option<Checksum>, said: Said, now: UnixMillis) -> Vec<u8> {
-        match convert::to_json(&metadata(facts, checksum, said, now)) {
+    pub fn encode(self, facts: &Facts, bytes: Bytes, said: Said, now: UnixMillis) -> Vec<u8> {
+        match convert::to_json(&metadata(facts, bytes, said, now)) {
             Ok(text) => text.into_bytes(),
             Err(error) => {
                 // Times and enum numbers are valid by construction.
@@ -105,7 +109,7 @@ pub fn checksum(text: &[u8]) -> Option<Checksum> {
     integrity.checksum.try_into().ok().filter(|_| ours).map(Checksum)
 }
 
-fn metadata(facts: &Facts, checksum: Option<Checksum>, said: Said, now: UnixMillis) -> PayloadArchiveMetadata {
+fn metadata(facts: &Facts, (checksum, packing): Bytes, said: Said, now: UnixMillis) -> PayloadArchiveMetadata {
     let integrity = checksum.map(|Checksum(value)| Integrity {
         algorithm: HashAlgorithm::HashXxh3128 as i32,
         checksum: value.to_vec(),
@@ -123,11 +127,32 @@ fn metadata(facts: &Facts, checksum: Option<Checksum>, said: Said, now: UnixMill
         integrity,
         metadata: said.metadata.map(|record| said::metadata(facts.id, record.metadata)),
         metadata_events: said.events.into_iter().map(|event| said::event(facts.id, event)).collect(),
-        compression: Some(Compression { r#type: CompressionType::CompressionNone as i32, ..Compression::default() }),
+        compression: Some(compression(packing)),
         tags: facts.labels.tags.clone().into_iter().collect(),
         no_evict: facts.no_evict,
         protection: WireProtection::from(facts.protection) as i32,
         ..PayloadArchiveMetadata::default()
+    }
+}
+
+/// What lies beside one copy, as it is to lie beside another of the same bytes.
+#[must_use]
+pub fn of_copy(text: &[u8], packing: Packing) -> Vec<u8> {
+    let changed = convert::from_json(text).ok().and_then(|archive| {
+        let archive = PayloadArchiveMetadata { compression: Some(compression(packing)), ..archive };
+        convert::to_json(&archive).ok()
+    });
+    changed.map_or_else(|| text.to_vec(), String::into_bytes)
+}
+
+fn compression(packing: Packing) -> Compression {
+    match packing {
+        Packing::Plain => Compression::default(),
+        Packing::Lz4 { block_bytes } => Compression {
+            r#type: CompressionType::CompressionLz4 as i32,
+            block_size: block_bytes,
+            ..Compression::default()
+        },
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use payload_manager_tiers::{
-    Archive, Location, Notes, ObjectOptions, ObjectTier, Sealed, Sink, Source, TierError, TierStore,
+    Archive, Description, Location, Notes, ObjectOptions, ObjectTier, Sealed, Sink, Source, TierError, TierStore,
 };
 use payload_manager_types::{Checksum, InstanceId, PayloadId, Place, Tier};
 
@@ -20,9 +20,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// How the daemon speaks to its store: a request that fails for long is tried again by whoever wanted it, not in here.
+/// `pack`: copies that shrink go there compressed.
 #[must_use]
-pub fn options() -> ObjectOptions {
+pub fn options(pack: bool) -> ObjectOptions {
     ObjectOptions {
+        pack,
         request_timeout: Duration::from_secs(60),
         retries: 4,
         retry_for: Duration::from_secs(15),
@@ -181,8 +183,8 @@ impl TierStore for Bucket {
         self.ask(|tier| tier.replacement(id, size)).map(|sink| self.watched(sink))
     }
 
-    fn describe(&self, id: PayloadId, archive: &[u8]) -> Result<(), TierError> {
-        self.ask(|tier| tier.describe(id, archive))
+    fn describe(&self, id: PayloadId, size: u64, archive: &Description<'_>) -> Result<(), TierError> {
+        self.ask(|tier| tier.describe(id, size, archive))
     }
 
     fn free(&self, id: PayloadId, place: Place) -> Result<(), TierError> {

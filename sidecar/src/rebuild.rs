@@ -18,7 +18,7 @@ use std::sync::mpsc;
 use payload_manager_catalog::{Change, MetadataMode, MetadataRecord, MetadataUpdate, Sqlite, Store, StoreError};
 use payload_manager_tiers::TierError;
 use payload_manager_tiers::disk::{read_marker, write_marker};
-use payload_manager_types::{PayloadId, Tier, TierSet};
+use payload_manager_types::{PayloadId, Place, Tier, TierSet};
 
 use crate::app::{StartError, take_folders};
 use crate::archive::{self, Archived};
@@ -191,8 +191,12 @@ fn gather(id: PayloadId, pieces: &Pieces, shelves: &[Shelf]) -> Result<Archived,
     }
     let mut archived = newest.ok_or_else(|| wrong.unwrap_or_else(|| pieces.what_is_missing()))?;
     let size = archived.facts.size;
-    let whole = |(tier, (bytes, meta)): (&Tier, &(Option<u64>, bool))| (*bytes == Some(size) && *meta).then_some(*tier);
-    let copies: TierSet = pieces.0.iter().filter_map(whole).collect();
+    let is_whole = |shelf: &&Shelf| match pieces.0.get(&shelf.tier()) {
+        // Of another length than the payload it may be compressed.
+        Some((Some(bytes), true)) => *bytes == size || shelf.store().source(id, Place::OWN, size).is_ok(),
+        _ => false,
+    };
+    let copies: TierSet = shelves.iter().filter(is_whole).map(Shelf::tier).collect();
     if copies == TierSet::EMPTY {
         return Err(format!("it should have {size} bytes, and no copy has"));
     }

@@ -102,7 +102,7 @@ pub(crate) fn open(from: &[String], config: &Config) -> Result<Vec<Shelf>, TierE
     }
     if let Some(address) = config.object_store.as_ref().filter(|_| from.iter().any(|place| place.contains("://"))) {
         let name = address.to_string();
-        shelves.push(Shelf::Object(ObjectTier::open(address.clone(), bucket::options())?, name));
+        shelves.push(Shelf::Object(ObjectTier::open(address.clone(), bucket::options(config.object_lz4))?, name));
     }
     Ok(shelves)
 }

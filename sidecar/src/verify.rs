@@ -150,7 +150,8 @@ struct Look<'a> {
 
 /// What a copy turned out to be.
 enum Verdict {
-    Right,
+    /// So many bytes of a payload.
+    Right(u64),
     /// Gone while it was looked at.
     Gone,
     Bad(String),
@@ -167,23 +168,24 @@ impl Look<'_> {
         for shelf in self.shelves {
             let tier = shelf.tier();
             let Some((bytes, meta)) = pieces.0.get(&tier) else { continue };
-            let (true, Some(size)) = (*meta, *bytes) else {
+            if !*meta || bytes.is_none() {
                 let what = if bytes.is_some() { "bytes without an archive" } else { "an archive without bytes" };
                 self.note(|found| {
                     found.halves += 1;
                     found.lines.push(format!("half: {id} in {tier}: {what}"));
                 });
                 continue;
-            };
-            verdicts.push((shelf, size, self.verdict(shelf, id, size)));
+            }
+            verdicts.push((shelf, self.verdict(shelf, id)));
         }
-        let good = verdicts
-            .iter()
-            .find_map(|(shelf, size, verdict)| matches!(verdict, Verdict::Right).then_some((*shelf, *size)));
-        for (shelf, size, verdict) in &verdicts {
+        let good = verdicts.iter().find_map(|(shelf, verdict)| match verdict {
+            Verdict::Right(size) => Some((*shelf, *size)),
+            _ => None,
+        });
+        for (shelf, verdict) in &verdicts {
             match verdict {
                 Verdict::Gone => {}
-                Verdict::Right => self.note(|found| {
+                Verdict::Right(size) => self.note(|found| {
                     found.good += 1;
                     found.bytes += size;
                 }),
@@ -192,19 +194,16 @@ impl Look<'_> {
         }
     }
 
-    fn verdict(&self, shelf: &Shelf, id: PayloadId, size: u64) -> Verdict {
+    fn verdict(&self, shelf: &Shelf, id: PayloadId) -> Verdict {
         let facts = match shelf.archive(id).and_then(|text| archive::read(&text)) {
             Ok(archived) => archived.facts,
             Err(why) => return Verdict::Bad(format!("its archive: {why}")),
         };
-        if facts.size != size {
-            return Verdict::Bad(format!("it has {size} bytes instead of {}", facts.size));
-        }
         match (self.hash(shelf, &facts), facts.checksum) {
             (Err(TierError::Missing { .. }), _) => Verdict::Gone,
             (Err(error), _) => Verdict::Bad(error.to_string()),
-            (Ok(_), None) => Verdict::Right,
-            (Ok(found), Some(expected)) if found == expected => Verdict::Right,
+            (Ok(_), None) => Verdict::Right(facts.size),
+            (Ok(found), Some(expected)) if found == expected => Verdict::Right(facts.size),
             (Ok(found), Some(expected)) => Verdict::Bad(format!("its bytes have {found} instead of {expected}")),
         }
     }
@@ -262,7 +261,7 @@ fn repair(id: PayloadId, size: u64, from: &Shelf, to: &Shelf) -> Result<(), Tier
     let mut sink = bad.replacement(id, size)?;
     let sum = copy::copy(Job { id, from: from.tier(), size }, &mut *source, &mut *sink, &|_| true)?;
     let text = from.archive(id).unwrap_or_default();
-    sink.finish(sum, &|_| text.clone())?;
+    sink.finish(sum, &|written| archive::of_copy(&text, written.packing))?;
     // Deleted meanwhile: what was written is nobody's.
     match good.source(id, Place::OWN, size) {
         Err(error @ TierError::Missing { .. }) => bad.free(id, Place::OWN).and(Err(error)),

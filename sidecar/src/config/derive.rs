@@ -59,6 +59,7 @@ pub(super) fn config(machine: &Machine, given: Vec<Setting>) -> Result<Config, C
         transfers: force.count("transfers")? as usize,
         high_watermark,
         low_watermark,
+        object_lz4: force.text("object-compression")? == "lz4",
         direct_io,
         direct_io_min: force.bytes("direct-io-min")?,
         fresh: force.switch("fresh")?,

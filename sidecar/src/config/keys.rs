@@ -110,7 +110,7 @@ const fn time(from: Duration, to: Duration) -> Kind {
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Every key, in the order of the help and of `payload-manager config`.
-pub static KEYS: [Key; 27] = [
+pub static KEYS: [Key; 28] = [
     key(
         FOLDERS,
         "runtime-dir",
@@ -147,6 +147,13 @@ pub static KEYS: [Key; 27] = [
         Kind::Store,
         Fallback::Fixed("off"),
         "The OBJECT tier's prefix: s3://BUCKET/PREFIX, gs://…, az://… or file:///FOLDER; credentials come from the environment",
+    ),
+    key(
+        COPIES,
+        "object-compression",
+        Kind::Choice(&["none", "lz4"]),
+        Fallback::Fixed("none"),
+        "How copies in OBJECT are compressed, those that shrink; what is there already stays as it is",
     ),
     key(
         LIMITS,

@@ -82,6 +82,8 @@ pub struct Config {
     pub high_watermark: u8,
     /// Percent of a tier's capacity at which eviction ends; below `high_watermark`.
     pub low_watermark: u8,
+    /// Whether copies in OBJECT that shrink are compressed with LZ4.
+    pub object_lz4: bool,
     /// Whether large payloads go past the page cache.
     pub direct_io: DirectIo,
     /// The smallest payload that does, in bytes.

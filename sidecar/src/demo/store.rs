@@ -19,7 +19,7 @@ impl Store {
     /// What is wrong with it, in words.
     pub(super) fn below(given: &Address) -> Result<Self, String> {
         let address = given.below(&format!("payload-manager-demo-{}", uuid::Uuid::now_v7().simple()));
-        let tier = ObjectTier::open(address.clone(), bucket::options()).map_err(|error| error.to_string())?;
+        let tier = ObjectTier::open(address.clone(), bucket::options(false)).map_err(|error| error.to_string())?;
         tier.check().map_err(|error| error.to_string())?;
         Ok(Self { address, tier })
     }

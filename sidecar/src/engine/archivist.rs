@@ -81,9 +81,10 @@ impl Engine {
     /// Writes beside all durable copies what the catalog knows now.
     fn describe(&self, payload: &Descriptor) -> Result<(), Error> {
         let facts = &payload.facts;
-        let archive = self.0.archive.encode(facts, facts.checksum, self.said_of(facts.id)?, self.now().wall);
+        let (said, now) = (self.said_of(facts.id)?, self.now().wall);
+        let archive = |packing| self.0.archive.encode(facts, (facts.checksum, packing), said.clone(), now);
         for tier in payload.copies.iter().filter(|tier| tier.is_durable()) {
-            self.tier(tier)?.describe(facts.id, &archive)?;
+            self.tier(tier)?.describe(facts.id, facts.size, &archive)?;
         }
         Ok(())
     }

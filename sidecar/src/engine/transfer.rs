@@ -12,7 +12,7 @@ use payload_manager_core::backlog::Retired;
 use payload_manager_core::facts::Facts;
 use payload_manager_core::ledger::{Dropped, Outcome, Ticket};
 use payload_manager_tiers::copy::{self, Job};
-use payload_manager_tiers::{Archive, TierError, TierStore};
+use payload_manager_tiers::{Archive, TierError, TierStore, Written};
 use payload_manager_types::{Checksum, PayloadId, Place, Tier};
 use tokio::sync::watch;
 
@@ -149,7 +149,8 @@ impl Engine {
                 engine.cool()?;
             }
             let said = if to.tier().is_durable() { engine.said_of(facts.id)? } else { Said::default() };
-            let meta = |sum: Checksum| archive.encode(&facts, Some(sum), said.clone(), now);
+            let meta =
+                |Written { checksum, packing }| archive.encode(&facts, (Some(checksum), packing), said.clone(), now);
             let watch = |_| !hurry.is_cancelled();
             Ok(copy_checked((&*from, place), &*to, &facts, &meta, &watch))
         };
@@ -247,7 +248,9 @@ fn copy_checked(
 /// A source that is gone, has another length, or lies where its medium fails is to blame; a system that refuses is not.
 fn blame(source: Tier, error: TierError) -> Failure {
     match &error {
-        TierError::Missing { tier, .. } | TierError::WrongSize { tier, .. } if *tier == source => {
+        TierError::Missing { tier, .. } | TierError::WrongSize { tier, .. } | TierError::Damaged { tier, .. }
+            if *tier == source =>
+        {
             Failure::Source(error.into())
         }
         TierError::Io { tier, source: said, .. } if *tier == source && is_damage(said) => {

@@ -29,7 +29,7 @@ impl Engine {
                     None => Ok(()),
                 }
             }
-            Ok(Err(error @ (TierError::Missing { .. } | TierError::WrongSize { .. }))) => {
+            Ok(Err(error @ (TierError::Missing { .. } | TierError::WrongSize { .. } | TierError::Damaged { .. }))) => {
                 // Deleted while it was looked for: its file is the deletion's.
                 let Some(blocks) = self.ledger().twin_lost(check) else { return Ok(()) };
                 tracing::error!(payload = %id, %tier, %error, "a copy is bad or gone; what is faster stays, and it is written again");

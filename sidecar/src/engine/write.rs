@@ -6,8 +6,8 @@ use payload_manager_core::facts::{Facts, Labels};
 use payload_manager_core::ledger::{AllocateRequest, Allocation, Deletion, Now};
 use payload_manager_core::payload::Descriptor;
 use payload_manager_core::{Ledger, Refusal};
-use payload_manager_tiers::{Sealed, TierError, TierStore};
-use payload_manager_types::{BlockName, Checksum, EntryIndex, EvictionPolicy, PayloadId, Place, Protection, Tier};
+use payload_manager_tiers::{Sealed, TierError, TierStore, Written};
+use payload_manager_types::{BlockName, EntryIndex, EvictionPolicy, PayloadId, Place, Protection, Tier};
 
 use super::gate::{Pass, Pending};
 use super::{Engine, Error, SharedPages, blocking};
@@ -191,13 +191,13 @@ impl Engine {
     }
 
     /// Makes the archive metadata of a payload that is being committed.
-    pub(super) fn archive_of(&self, facts: &Facts) -> Result<impl Fn(Checksum) -> Vec<u8>, Error> {
+    pub(super) fn archive_of(&self, facts: &Facts) -> Result<impl Fn(Written) -> Vec<u8>, Error> {
         let now = self.now().wall;
         let durable = facts.preferred.is_durable();
         let said = if durable { self.said_of(facts.id)? } else { Said::default() };
-        Ok(move |sum| {
-            let row = Ledger::<SharedPages>::committed_row(facts, Some(sum));
-            self.0.archive.encode(&row, row.checksum, said.clone(), now)
+        Ok(move |Written { checksum, packing }| {
+            let row = Ledger::<SharedPages>::committed_row(facts, Some(checksum));
+            self.0.archive.encode(&row, (row.checksum, packing), said.clone(), now)
         })
     }
 

@@ -238,7 +238,9 @@ fn tier(error: &TierError) -> (Code, Reason, Facts) {
                 vec![("tier", tier.to_string()), ("asked_bytes", asked.to_string()), ("free_bytes", free.to_string())];
             (Code::ResourceExhausted, Reason::TierFull, facts)
         }
-        TierError::Missing { id, tier, .. } | TierError::WrongSize { id, tier, .. } => {
+        TierError::Missing { id, tier, .. }
+        | TierError::WrongSize { id, tier, .. }
+        | TierError::Damaged { id, tier, .. } => {
             let mut facts = about(id);
             facts.push(("tier", tier.to_string()));
             (Code::DataLoss, Reason::BytesLost, facts)

@@ -13,7 +13,7 @@ use payload_manager_types::{Checksum, PayloadId, Place, Tier};
 use self::bytes::{checksum_of, new_id, pattern};
 pub(crate) use self::rigs::{DiskRig, FolderRig, HeapRig, ObjectRig, RamRig, Rig, WrappedRig};
 use crate::copy::{self, Job};
-use crate::{HeapTier, TierError, TierStore};
+use crate::{HeapTier, TierError, TierStore, Written};
 
 /// Around what is read at once, what direct I/O wants, and where reading and writing begin to overlap.
 const SIZES: [usize; 6] = [1, 4095, 4096, 4097, (1 << 20) + 4096, (8 << 20) + 1];
@@ -69,8 +69,8 @@ fn commit(rig: &dyn Rig, size: usize) -> (PayloadId, Vec<u8>) {
     (id, bytes)
 }
 
-fn archive(checksum: Checksum) -> Vec<u8> {
-    format!("{{\"checksum\":\"{checksum}\"}}").into_bytes()
+fn archive(written: Written) -> Vec<u8> {
+    format!("{{\"checksum\":\"{}\"}}", written.checksum).into_bytes()
 }
 
 /// Reads a copy back through the port.
@@ -89,7 +89,7 @@ fn what_a_producer_wrote_comes_back(rig: &dyn Rig) {
         assert_eq!(hash(rig, id, size).unwrap(), checksum_of(&bytes), "{size} bytes");
         assert_eq!(rig.bytes(id).as_deref(), Some(bytes.as_slice()), "{size} bytes");
         let durable = rig.store().tier().is_durable();
-        assert_eq!(rig.archive(id), durable.then(|| archive(checksum_of(&bytes))));
+        assert_eq!(rig.archive(id), durable.then(|| archive(Written::plain(checksum_of(&bytes)))));
     }
 }
 
@@ -260,7 +260,7 @@ fn what_lies_beside_a_copy_can_be_written_anew_and_lies_beside_no_other(rig: &dy
     let before = rig.archive(kept);
     let (id, bytes) = commit(rig, SOME);
     for said in [&b"a longer one than was there before, by far"[..], b"short"] {
-        rig.store().describe(id, said).unwrap();
+        rig.store().describe(id, SOME as u64, &|_| said.to_vec()).unwrap();
         assert_eq!(rig.archive(id), durable.then(|| said.to_vec()));
     }
     assert_eq!((rig.archive(kept), rig.bytes(id)), (before, Some(bytes)));
@@ -269,7 +269,7 @@ fn what_lies_beside_a_copy_can_be_written_anew_and_lies_beside_no_other(rig: &dy
     let uncommitted = new_id();
     let place = rig.store().allocate(uncommitted, SOME as u64).unwrap();
     for id in [id, uncommitted] {
-        rig.store().describe(id, b"of what is not there").unwrap();
+        rig.store().describe(id, SOME as u64, &|_| b"of what is not there".to_vec()).unwrap();
         assert_eq!(rig.archive(id), None);
     }
     rig.store().free(uncommitted, place).unwrap();

@@ -37,7 +37,7 @@ use self::sink::DiskSink;
 pub use self::survey::Found;
 use crate::file::{self, CopyFile};
 use crate::reserve::Request;
-use crate::{Archive, Location, Sealed, Sink, Source, TierError, TierStore, copy, fail};
+use crate::{Archive, Description, Location, Packing, Sealed, Sink, Source, TierError, TierStore, Written, copy, fail};
 
 /// How a [`DiskTier`] writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,7 +155,7 @@ impl TierStore for DiskTier {
         let job = copy::Job { id, from: Tier::Disk, size };
         // What the producer wrote is in the page cache: read it from there, before the sync pushes it out.
         copy::hash(job, &mut file, &|_| true)
-            .and_then(|sum| commit::in_place(&self.folder, id, &file, &archive(sum)).map(|()| sum))
+            .and_then(|sum| commit::in_place(&self.folder, id, &file, &archive(Written::plain(sum))).map(|()| sum))
             .inspect_err(|_| commit::make_writable(&file))
             .map(|sum| Sealed { checksum: Some(sum) })
     }
@@ -174,8 +174,8 @@ impl TierStore for DiskTier {
         Ok(Box::new(DiskSink::over(Arc::clone(&self.folder), id, file)))
     }
 
-    fn describe(&self, id: PayloadId, archive: &[u8]) -> Result<(), TierError> {
-        commit::describe(&self.folder, id, archive)
+    fn describe(&self, id: PayloadId, _: u64, archive: &Description<'_>) -> Result<(), TierError> {
+        commit::describe(&self.folder, id, &archive(Packing::Plain))
     }
 
     fn free(&self, id: PayloadId, _: Place) -> Result<(), TierError> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use payload_manager_types::{Checksum, PayloadId, Place, Tier};
 
-use crate::{Archive, Location, Sealed, Sink, Source, TierError, TierStore};
+use crate::{Archive, Description, Location, Sealed, Sink, Source, TierError, TierStore};
 
 /// Which call is about to be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,9 +126,9 @@ impl TierStore for Faulty {
         Ok(Box::new(FaultySink { tier: self.clone(), id, inner }))
     }
 
-    fn describe(&self, id: PayloadId, archive: &[u8]) -> Result<(), TierError> {
-        self.ask(id, Op::Describe, archive.len() as u64)?;
-        self.inner.describe(id, archive)
+    fn describe(&self, id: PayloadId, size: u64, archive: &Description<'_>) -> Result<(), TierError> {
+        self.ask(id, Op::Describe, size)?;
+        self.inner.describe(id, size, archive)
     }
 
     fn free(&self, id: PayloadId, place: Place) -> Result<(), TierError> {

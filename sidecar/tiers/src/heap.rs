@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use payload_manager_types::{Checksum, PayloadId, Place, Tier};
 
-use crate::{Archive, Location, Sealed, Sink, Source, TierError, TierStore, copy};
+use crate::{Archive, Description, Location, Packing, Sealed, Sink, Source, TierError, TierStore, Written, copy};
 
 /// Bytes that a source may be reading while somebody changes them.
 type Shared = Arc<Mutex<Vec<u8>>>;
@@ -136,7 +136,7 @@ impl TierStore for HeapTier {
         }
         let job = copy::Job { id, from: self.tier, size };
         let checksum = copy::hash(job, &mut HeapSource { bytes }, &|_| true)?;
-        self.held.lock().archives.insert(id, archive(checksum));
+        self.held.lock().archives.insert(id, archive(Written::plain(checksum)));
         Ok(Sealed { checksum: Some(checksum) })
     }
 
@@ -153,9 +153,9 @@ impl TierStore for HeapTier {
         self.sink(id, size)
     }
 
-    fn describe(&self, id: PayloadId, archive: &[u8]) -> Result<(), TierError> {
+    fn describe(&self, id: PayloadId, _: u64, archive: &Description<'_>) -> Result<(), TierError> {
         if let Some(there) = self.held.lock().archives.get_mut(&id) {
-            *there = archive.to_vec();
+            *there = archive(Packing::Plain);
         }
         Ok(())
     }
@@ -210,7 +210,7 @@ impl Sink for HeapSink {
         let mut held = self.tier.held.lock();
         held.forget(self.id);
         if self.tier.tier.is_durable() {
-            held.archives.insert(self.id, archive(checksum));
+            held.archives.insert(self.id, archive(Written::plain(checksum)));
         }
         held.copies.extend(block.map(|block| (self.id, block)));
         drop(held);

@@ -34,4 +34,4 @@ pub use heap::HeapTier;
 pub use notes::Notes;
 pub use object::{ObjectOptions, ObjectTier};
 pub use ram::{Memfds, RamTier, Segments};
-pub use store::{Archive, Location, Sealed, Sink, Source, TierError, TierStore};
+pub use store::{Archive, Description, Location, Packing, Sealed, Sink, Source, TierError, TierStore, Written};

@@ -16,6 +16,7 @@ mod held;
 mod layout;
 mod marker;
 mod notes;
+mod packed;
 pub mod parts;
 mod remote;
 mod sink;
@@ -23,6 +24,7 @@ mod source;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod unpacked;
 mod upload;
 
 use std::fmt;
@@ -38,11 +40,13 @@ pub use self::address::{Address, AddressError, Scheme};
 use self::driver::Driver;
 use self::held::Held;
 use self::layout::{Layout, PROBE};
+use self::packed::BLOCK;
 use self::remote::Remote;
 use self::sink::ObjectSink;
 use self::source::ObjectSource;
 pub use self::survey::{Found, Survey};
-use crate::{Archive, Location, Sealed, Sink, Source, TierError, TierStore, copy};
+use self::unpacked::UnpackedSource;
+use crate::{Archive, Description, Location, Packing, Sealed, Sink, Source, TierError, TierStore, Written, copy};
 
 /// How an [`ObjectTier`] speaks to its store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +63,8 @@ pub struct ObjectOptions {
     pub retry_for: Duration,
     /// The wait before the second try; it doubles, with jitter, up to 15 s.
     pub backoff: Duration,
+    /// Whether new copies are packed with LZ4, those that shrink. Packed ones are read in any case.
+    pub pack: bool,
     /// What the environment would say otherwise, and wins over it.
     pub settings: Settings,
 }
@@ -85,6 +91,7 @@ impl Default for ObjectOptions {
             retries: 10,
             retry_for: Duration::from_secs(180),
             backoff: Duration::from_millis(100),
+            pack: false,
             settings: Settings::default(),
         }
     }
@@ -230,16 +237,23 @@ impl TierStore for ObjectTier {
     /// Looks whether the producer uploaded that many bytes, reads them for their checksum, and puts the metadata beside
     /// them.
     fn seal(&self, id: PayloadId, place: Place, size: u64, archive: &Archive<'_>) -> Result<Sealed, TierError> {
+        // A producer uploads the bytes as they are.
+        self.remote.check_size(id, size)?;
         let mut source = self.source(id, place, size)?;
         let job = copy::Job { id, from: Tier::Object, size };
         let checksum = copy::hash(job, &mut *source, &|_| true)?;
-        self.remote.put(&self.remote.layout.meta(id), Bytes::from(archive(checksum)))?;
+        self.remote.put(&self.remote.layout.meta(id), Bytes::from(archive(Written::plain(checksum))))?;
         Ok(Sealed { checksum: Some(checksum) })
     }
 
     fn source(&self, id: PayloadId, _: Place, size: u64) -> Result<Box<dyn Source>, TierError> {
-        self.remote.check_size(id, size)?;
-        Ok(Box::new(ObjectSource::new(Arc::clone(&self.remote), id, size)))
+        let stored = self.remote.stored(id)?;
+        let inner = ObjectSource::new(Arc::clone(&self.remote), id, stored);
+        if stored == size {
+            return Ok(Box::new(inner));
+        }
+        let table = self.remote.table(id, stored, size)?;
+        Ok(Box::new(UnpackedSource::new(inner, id, size, table)))
     }
 
     fn sink(&self, id: PayloadId, size: u64) -> Result<Box<dyn Sink>, TierError> {
@@ -250,12 +264,14 @@ impl TierStore for ObjectTier {
         Ok(Box::new(ObjectSink::new(Arc::clone(&self.remote), id, size, true)?))
     }
 
-    fn describe(&self, id: PayloadId, archive: &[u8]) -> Result<(), TierError> {
+    fn describe(&self, id: PayloadId, size: u64, archive: &Description<'_>) -> Result<(), TierError> {
         let meta = self.remote.layout.meta(id);
         if self.remote.head(&meta)?.is_none() {
             return Ok(());
         }
-        self.remote.put(&meta, Bytes::copy_from_slice(archive))?;
+        let stored = self.remote.head(&self.remote.layout.bin(id))?.map_or(size, |found| found.size);
+        let packing = if stored == size { Packing::Plain } else { Packing::Lz4 { block_bytes: BLOCK as u64 } };
+        self.remote.put(&meta, Bytes::from(archive(packing)))?;
         // Bytes that go meanwhile go first, so a look afterwards tells whether this has to go, too.
         if self.remote.head(&self.remote.layout.bin(id))?.is_none() {
             self.remote.delete(&meta)?;

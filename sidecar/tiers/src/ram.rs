@@ -23,7 +23,7 @@ pub use self::sealed::Memfds;
 pub use self::segments::Segments;
 use crate::file::CopyFile;
 use crate::reserve::{Request, Turn};
-use crate::{Archive, Location, MemoryGauge, Sealed, Sink, Source, TierError, TierStore, fail};
+use crate::{Archive, Description, Location, MemoryGauge, Sealed, Sink, Source, TierError, TierStore, fail};
 
 /// Holds copies in shared-memory objects. Owns no object: they outlive it, and the daemon.
 #[derive(Clone)]
@@ -187,7 +187,7 @@ impl TierStore for RamTier {
     }
 
     /// Nothing lies beside memory.
-    fn describe(&self, _: PayloadId, _: &[u8]) -> Result<(), TierError> {
+    fn describe(&self, _: PayloadId, _: u64, _: &Description<'_>) -> Result<(), TierError> {
         Ok(())
     }
 

@@ -41,6 +41,16 @@ pub enum TierError {
         /// The length it has.
         found: u64,
     },
+    /// What is there can't be what was written.
+    #[error("payload {id}: its {tier} copy is damaged: {what}")]
+    Damaged {
+        /// Whose.
+        id: PayloadId,
+        /// Where.
+        tier: Tier,
+        /// What is wrong with it.
+        what: String,
+    },
     /// Memory can't be sealed while somebody has it mapped for writing.
     #[error(
         "payload {id}: can't be sealed while its memory is mapped for writing, or a device writes to it; unmap it first, in every process that has it, then commit again"
@@ -156,12 +166,12 @@ pub trait TierStore: Send + Sync {
     /// As [`Self::sink`].
     fn replacement(&self, id: PayloadId, size: u64) -> Result<Box<dyn Sink>, TierError>;
 
-    /// Writes anew what lies beside a copy that is there, whole or not at all; where nothing does, or there is no copy, it
+    /// Writes anew what lies beside a copy of `size` bytes that is there, whole or not at all; where nothing does, or there is no copy, it
     /// does nothing.
     ///
     /// # Errors
     /// [`TierError::Full`], [`TierError::Io`]; what lay there is as it was.
-    fn describe(&self, id: PayloadId, archive: &[u8]) -> Result<(), TierError>;
+    fn describe(&self, id: PayloadId, size: u64, archive: &Description<'_>) -> Result<(), TierError>;
 
     /// Frees a copy, and what lies beside it. One that is not there is fine.
     ///
@@ -177,8 +187,41 @@ pub trait TierStore: Send + Sync {
     fn set_aside(&self, id: PayloadId, place: Place) -> Result<(), TierError>;
 }
 
-/// Makes the bytes of `<uuid>.meta.json` once the checksum is known.
-pub type Archive<'a> = dyn Fn(Checksum) -> Vec<u8> + 'a;
+/// How the bytes of a copy lie in their tier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Packing {
+    /// As they are.
+    #[default]
+    Plain,
+    /// In LZ4 frames.
+    Lz4 {
+        /// Bytes of the payload in each.
+        block_bytes: u64,
+    },
+}
+
+/// What was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// Of the payload's bytes.
+    pub checksum: Checksum,
+    /// How they lie there.
+    pub packing: Packing,
+}
+
+impl Written {
+    /// Bytes that lie there as they are.
+    #[must_use]
+    pub const fn plain(checksum: Checksum) -> Self {
+        Self { checksum, packing: Packing::Plain }
+    }
+}
+
+/// Makes the bytes of `<uuid>.meta.json` once it is known what lies beside them.
+pub type Archive<'a> = dyn Fn(Written) -> Vec<u8> + 'a;
+
+/// The same for a copy that is there.
+pub type Description<'a> = dyn Fn(Packing) -> Vec<u8> + 'a;
 
 /// Reads one copy.
 pub trait Source: Send {

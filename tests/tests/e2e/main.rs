@@ -8,6 +8,7 @@
 
 mod archives;
 mod batches;
+mod compression;
 mod crowd;
 mod daemons;
 mod followers;

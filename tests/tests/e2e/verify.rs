@@ -19,7 +19,7 @@ async fn in_both(rpc: &mut Rpc, seed: u64) -> (PayloadId, PathBuf) {
     (id, v1::place(&descriptor).0)
 }
 
-fn verify(daemon: &Daemon, more: &[&str]) -> Output {
+pub(crate) fn verify(daemon: &Daemon, more: &[&str]) -> Output {
     verify_as(daemon.setup(), daemon, more)
 }
 
@@ -58,7 +58,10 @@ async fn what_is_bad_is_found_and_written_anew_beside_a_daemon_and_its_readers()
     let lines = said(&found);
     assert_eq!(found.status.code(), Some(1), "{lines}");
     assert_eq!(lines.matches("bad: ").count(), 2, "{lines}");
-    assert!(lines.contains("in DISK: its bytes have ") && lines.contains("in OBJECT: it has 3145727 bytes"), "{lines}");
+    assert!(
+        lines.contains("in DISK: its bytes have ") && lines.contains("resized: 3145727 bytes instead of 3145728"),
+        "{lines}"
+    );
     assert!(lines.contains("4 copies are right (12.0 MiB), 2 are bad (0 written anew)"), "{lines}");
 
     let lease = rpc.lease(flipped.clone()).await.unwrap();

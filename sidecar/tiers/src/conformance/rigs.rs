@@ -254,6 +254,17 @@ impl FolderRig {
         Self { object: ObjectRig::at(&uri, ObjectOptions::default()), folder }
     }
 
+    /// One that packs what shrinks.
+    pub(crate) fn packed() -> Self {
+        let rig = Self::new();
+        Self { object: Self::beside(&rig, ObjectOptions { pack: true, ..ObjectOptions::default() }), ..rig }
+    }
+
+    /// The same folder, used otherwise.
+    pub(crate) fn beside(other: &Self, options: ObjectOptions) -> ObjectRig {
+        ObjectRig::at(&format!("file://{}", other.folder().display()), options)
+    }
+
     pub(crate) fn folder(&self) -> PathBuf {
         self.folder.path().join("objects")
     }

@@ -7,7 +7,7 @@ use payload_manager_types::{Checksum, PayloadId, Place};
 use super::commit;
 use super::layout::{Folder, remove_quietly};
 use crate::file::CopyFile;
-use crate::{Archive, Sink, TierError};
+use crate::{Archive, Sink, TierError, Written};
 
 /// A `.bin.tmp` whose space is reserved; removed on drop, where it still has that name.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Sink for DiskSink {
     }
 
     fn finish(mut self: Box<Self>, checksum: Checksum, archive: &Archive<'_>) -> Result<Place, TierError> {
-        commit::by_rename(&self.folder, self.id, &self.file, &archive(checksum))?;
+        commit::by_rename(&self.folder, self.id, &self.file, &archive(Written::plain(checksum)))?;
         // Best effort: the first error is the one to report.
         let undo = || if self.over { Ok(()) } else { self.folder.remove_all(self.id) };
         self.folder.sync_shard(self.id).inspect_err(|_| drop(undo()))?;

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use payload_manager_types::{Checksum, PayloadId, Place};
+use payload_manager_types::{PayloadId, Place};
 
 use crate::conformance::bytes::{checksum_of, new_id, pattern};
 use crate::conformance::space::with_small_file_systems;
@@ -18,7 +18,7 @@ use crate::copy::{self, Job};
 use crate::notes::tests::notes_come_back_whole_until_they_are_removed;
 use crate::{DiskOptions, DiskTier, Location, Notes, TierError, TierStore};
 
-fn archive(_: Checksum) -> Vec<u8> {
+fn archive(_: crate::Written) -> Vec<u8> {
     b"{}".to_vec()
 }
 

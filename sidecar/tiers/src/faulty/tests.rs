@@ -18,7 +18,7 @@ fn heap() -> HeapTier {
     HeapTier::new(Tier::Disk, 1 << 20)
 }
 
-fn archive(_: Checksum) -> Vec<u8> {
+fn archive(_: crate::Written) -> Vec<u8> {
     Vec::new()
 }
 

@@ -8,11 +8,12 @@ use futures_util::{StreamExt, TryStreamExt};
 use object_store::path::Path;
 use object_store::{Error, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload};
 use parking_lot::Mutex;
-use payload_manager_types::PayloadId;
+use payload_manager_types::{PayloadId, Tier};
 
 use super::driver::Driver;
 use super::held::Held;
 use super::layout::Layout;
+use super::packed::{Table, table_bytes};
 use super::{ObjectOptions, fail};
 use crate::TierError;
 
@@ -122,14 +123,29 @@ impl Remote {
         self.ask("copying", from, |store, from| async move { store.copy(&from, &to).await })
     }
 
+    /// How many bytes are stored of `id`.
+    pub(super) fn stored(&self, id: PayloadId) -> Result<u64, TierError> {
+        let key = self.layout.bin(id);
+        let what = || format!("{} is not there", self.layout.uri(&key));
+        let found = self.head(&key)?.ok_or_else(|| TierError::Missing { id, tier: Tier::Object, what: what() })?;
+        Ok(found.size)
+    }
+
+    /// The table of a packed copy. What has another length than its payload and is not packed has been resized.
+    pub(super) fn table(&self, id: PayloadId, stored: u64, size: u64) -> Result<Table, TierError> {
+        let resized = || TierError::WrongSize { id, tier: Tier::Object, expected: size, found: stored };
+        let start = stored.checked_sub(table_bytes(size)).ok_or_else(resized)?;
+        let text = self.ask("reading", &self.layout.bin(id), |store, key| async move {
+            unless_missing(store.get_range(&key, start..stored).await)
+        })?;
+        text.and_then(|text| Table::read(&text, stored, size)).ok_or_else(resized)
+    }
+
     /// The length of the bytes of `id`, if that is what it must be.
     pub(super) fn check_size(&self, id: PayloadId, expected: u64) -> Result<(), TierError> {
-        let key = self.layout.bin(id);
-        let tier = payload_manager_types::Tier::Object;
-        match self.head(&key)? {
-            None => Err(TierError::Missing { id, tier, what: format!("{} is not there", self.layout.uri(&key)) }),
-            Some(meta) if meta.size != expected => Err(TierError::WrongSize { id, tier, expected, found: meta.size }),
-            Some(_) => Ok(()),
+        match self.stored(id)? {
+            found if found == expected => Ok(()),
+            found => Err(TierError::WrongSize { id, tier: Tier::Object, expected, found }),
         }
     }
 }

@@ -4,6 +4,7 @@ mod azure;
 mod faults;
 #[allow(unreachable_pub, dead_code, reason = "the whole-system tests use it, too")]
 mod moto;
+mod packing;
 #[expect(unreachable_pub, reason = "the whole-system tests use it, too")]
 mod proxy;
 mod rig;
@@ -33,7 +34,7 @@ impl ObjectTier {
     }
 }
 
-fn archive(_: payload_manager_types::Checksum) -> Vec<u8> {
+fn archive(_: crate::Written) -> Vec<u8> {
     b"{}".to_vec()
 }
 

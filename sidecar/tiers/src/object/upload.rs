@@ -61,6 +61,22 @@ impl Upload {
         Ok(())
     }
 
+    /// Takes what comes next.
+    pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), TierError> {
+        self.take(self.taken, bytes)
+    }
+
+    /// Bytes taken so far.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// The object is no longer than this.
+    pub(super) fn end_here(&mut self) -> Result<(), TierError> {
+        self.size = self.taken;
+        if self.filling.is_some() { self.send() } else { Ok(()) }
+    }
+
     /// The part being filled. A new one waits until it may be held beside those under way.
     fn part(&mut self) -> Result<&mut Part, TierError> {
         if self.filling.is_none() {

@@ -10,7 +10,7 @@ use payload_manager_api::core::v1::{PayloadId, Tier};
 use payload_manager_core::facts::{Facts, Labels, Phase};
 use payload_manager_tiers::copy::{self, Job};
 use payload_manager_tiers::object::Address;
-use payload_manager_tiers::{HeapTier, ObjectOptions, ObjectTier, Sink, Source, TierStore};
+use payload_manager_tiers::{HeapTier, ObjectOptions, ObjectTier, Packing, Sink, Source, TierStore};
 use payload_manager_types::{
     Checksum, EvictionPolicy, InstanceId, PayloadId as Name, Place, Protection, Tier as Kept, TierSet, UnixMillis,
 };
@@ -210,7 +210,7 @@ async fn rebuilt(ground: &mut Ground<'_>) -> Result<()> {
     ObjectTier::open(address(&objects)?, ObjectOptions::default())?.claim(InstanceId::from_bytes([7; 16]))?;
     for n in 0..ground.scale.many {
         let facts = facts(n);
-        let text = ArchiveWriter.encode(&facts, facts.checksum, Said::default(), facts.created);
+        let text = ArchiveWriter.encode(&facts, (facts.checksum, Packing::Plain), Said::default(), facts.created);
         std::fs::write(objects.join(format!("{}.bin", facts.id)), b"x")?;
         std::fs::write(objects.join(format!("{}.meta.json", facts.id)), text)?;
     }

@@ -94,5 +94,8 @@ fn a_new_copy_replaces_what_a_crash_left_of_the_last_one() {
     fs::write(rig.tier.path(id).with_extension("meta.json.tmp"), b"{").unwrap();
     super::put_as(&rig.tier, id, b"fresh");
     assert_eq!(rig.tier.survey().unwrap().len(), 2);
-    assert_eq!(rig.tier.archive(id).unwrap(), Some(archive(crate::conformance::bytes::checksum_of(b"fresh"))));
+    assert_eq!(
+        rig.tier.archive(id).unwrap(),
+        Some(archive(crate::Written::plain(crate::conformance::bytes::checksum_of(b"fresh"))))
+    );
 }
