@@ -18,6 +18,7 @@ mod marker;
 mod notes;
 mod packed;
 pub mod parts;
+mod profile;
 mod remote;
 mod sink;
 mod source;

@@ -3,11 +3,11 @@
 //!
 //! | store | credentials |
 //! | --- | --- |
-//! | S3 | `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` (`AWS_SESSION_TOKEN`), a web identity token (EKS), the container's role (ECS, EKS pods), the instance's role (IMDSv2) |
+//! | S3 | `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` (`AWS_SESSION_TOKEN`), keys in a profile (`AWS_PROFILE`, `~/.aws`), a web identity token (EKS), the container's role (ECS, EKS pods), the instance's role (IMDSv2) |
 //! | Google | `GOOGLE_SERVICE_ACCOUNT` or `GOOGLE_SERVICE_ACCOUNT_KEY`, `GOOGLE_APPLICATION_CREDENTIALS`, gcloud's default file, the instance's account |
 //! | Azure | `AZURE_STORAGE_ACCOUNT_NAME` with a key, SAS token, client secret, federated token, or the managed identity |
 //!
-//! The crate reads no `~/.aws` profile. Proxies: `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`, or `AWS_PROXY_URL` and its like.
+//! Proxies: `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`, or `AWS_PROXY_URL` and its like.
 //! TLS trusts what the system trusts (`SSL_CERT_FILE`, `SSL_CERT_DIR`).
 
 use std::fs::DirBuilder;
@@ -23,26 +23,41 @@ use object_store::{BackoffConfig, ClientConfigKey, Error, ObjectStore, RetryConf
 use payload_manager_types::Tier;
 
 use super::address::{Address, Scheme};
-use super::{ObjectOptions, fail};
+use super::{ObjectOptions, fail, profile};
 use crate::TierError;
 
 /// The store; no request is sent yet.
 pub(super) fn connect(address: &Address, options: &ObjectOptions) -> Result<Arc<dyn ObjectStore>, TierError> {
     // Whoever was first in this process has chosen it; any choice will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let opening = || format!("opening {}://{}", address.scheme(), address.bucket());
     let opened = match address.scheme() {
-        Scheme::S3 => s3(address, options),
+        Scheme::S3 => {
+            let env = |name: &str| std::env::var(name).ok();
+            let profile = profile::settings(&env).map_err(|e| crate::fail::io(Tier::Object, opening(), e))?;
+            s3(address, options, profile)
+        }
         Scheme::Gs => google(address, options),
         Scheme::Az => azure(address, options),
         Scheme::File => return local(address),
     };
-    opened.map_err(|e| fail::failed(format!("opening {}://{}", address.scheme(), address.bucket()), &e))
+    opened.map_err(|e| fail::failed(opening(), &e))
 }
 
-fn s3(address: &Address, options: &ObjectOptions) -> Result<Arc<dyn ObjectStore>, Error> {
+fn s3(
+    address: &Address,
+    options: &ObjectOptions,
+    profile: Vec<(AmazonS3ConfigKey, String)>,
+) -> Result<Arc<dyn ObjectStore>, Error> {
     // One removal a request: not every server knows how to do many.
     let builder = AmazonS3Builder::from_env().with_bucket_name(address.bucket()).with_disable_bulk_delete(true);
     let mut builder = builder.with_retry(retries(options));
+    for (key, value) in profile {
+        if key == AmazonS3ConfigKey::Endpoint && value.starts_with("http://") {
+            builder = builder.with_allow_http(true);
+        }
+        builder = builder.with_config(key, value);
+    }
     for (key, value) in client(address, options) {
         builder = builder.with_config(AmazonS3ConfigKey::Client(key), value);
     }
