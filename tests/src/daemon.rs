@@ -217,11 +217,12 @@ impl Daemon {
         shm_left(&self.setup.prefix)
     }
 
-    /// The files of its DISK tier, by their path from its root, in order; its own mark is not one of them.
+    /// The files of its DISK tier, by their path from its root, in order; its own mark is not one of them, nor are the
+    /// streams' logs, which follow their streams by seconds.
     #[must_use]
     pub fn disk_files(&self) -> Vec<PathBuf> {
         let mut files = files_under(&self.setup.disk_root());
-        files.retain(|file| file.as_os_str() != "instance");
+        files.retain(|file| file.as_os_str() != "instance" && !file.starts_with("streams"));
         files
     }
 

@@ -119,28 +119,22 @@ fn in_store(file: &str) -> String {
     file.split('/').next_back().unwrap_or_default().to_owned()
 }
 
-/// The objects of a store in a folder, but for the marker.
+/// The objects of a store in a folder, but for the marker and the streams' logs.
 fn stored(daemon: &Daemon) -> BTreeSet<String> {
     let files = files_under(&daemon.setup().object_folder());
     files
         .iter()
-        .filter(|path| !is_log(path))
+        .filter(|path| !path.starts_with("streams"))
         .map(|p| p.display().to_string())
         .filter(|name| name != "instance")
         .collect()
-}
-
-/// Whether it is of a stream's archived log, which follows its stream by seconds.
-fn is_log(path: &Path) -> bool {
-    path.starts_with("streams")
 }
 
 /// What differs, in words; empty if nothing does.
 fn compare(daemon: &Daemon, expected: &Expected, stats: &StatsResponse) -> String {
     let mut said = Vec::new();
     let objects = payload_objects(daemon);
-    let files: BTreeSet<String> =
-        daemon.disk_files().iter().filter(|path| !is_log(path)).map(|p| p.display().to_string()).collect();
+    let files: BTreeSet<String> = daemon.disk_files().iter().map(|p| p.display().to_string()).collect();
     let stored = stored(daemon);
     let kinds = [
         ("object", &objects, &expected.objects),

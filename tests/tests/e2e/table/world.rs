@@ -293,9 +293,7 @@ impl World {
         let said = self.said().await;
         let (listed, stats) = (self.rpc.list().await.unwrap(), self.rpc.stats().await.unwrap());
         let (subject, read) = (subject.map_err(|e| e.code()), read.map_err(|e| e.code()));
-        // Streams' logs follow their streams by seconds.
-        let files: Vec<_> = self.daemon.disk_files().into_iter().filter(|file| !file.starts_with("streams")).collect();
-        format!("{subject:?} {said} {read:?} {known:?} {listed:?} {stats:?} {files:?}")
+        format!("{subject:?} {said} {read:?} {known:?} {listed:?} {stats:?} {:?}", self.daemon.disk_files())
     }
 
     fn keep_lease(&mut self, row: &Row, answer: &Answer) {
