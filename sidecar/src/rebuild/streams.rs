@@ -58,7 +58,8 @@ fn restore_one(
     let commits = head.groups().map(|group| Change::CommitOffset {
         stream: name.clone(),
         group: group.name,
-        offset: group.offset,
+        // What a group has said just when the head was written may be of entries that came after it.
+        offset: group.offset.min(head.next),
         at: group.at,
     });
     store.apply(&commits.collect::<Vec<_>>(), false)?;

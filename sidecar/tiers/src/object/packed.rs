@@ -24,6 +24,9 @@ const TABLE_MAGIC: u32 = 0x184D_2A5E;
 const SKIPPED_MAGIC: u32 = 0x184D_2A50;
 const END_MAGIC: u32 = 0x8F92_EAB1;
 
+/// No frame is longer than its block by more than this.
+const AROUND_BLOCK: usize = 64;
+
 /// Bytes of a table but for its entries, and of an entry.
 const AROUND: u64 = 8 + 9;
 const ENTRY: u64 = 8;
@@ -41,7 +44,7 @@ pub(super) fn table_bytes(size: u64) -> u64 {
 /// As many bytes as the packed copy of a payload of `size` bytes may take, if nothing of it shrinks.
 pub(super) fn bound(size: u64) -> u64 {
     // A frame's header, its one block's length, and its end are 15 bytes and more with a checksum of the header.
-    size + 64 * blocks(size) + table_bytes(size) + 8
+    size + AROUND_BLOCK as u64 * blocks(size) + table_bytes(size) + 8
 }
 
 /// Packs payloads, a block at a time.
@@ -117,7 +120,8 @@ impl Table {
         for number in 0..count {
             let (frame, block) = (words.next()?, words.next()?);
             let wanted = (size - number * BLOCK as u64).min(BLOCK as u64);
-            if u64::from(block) != wanted || frame == 0 {
+            // As much memory as it says is what unpacking takes.
+            if u64::from(block) != wanted || frame == 0 || frame as usize > BLOCK + AROUND_BLOCK {
                 return None;
             }
             end += u64::from(frame);
@@ -224,6 +228,9 @@ mod tests {
             assert!(read.is_none() || at == 8, "{at}");
         }
         assert_eq!(Table::read(&packed[start..], table_bytes(size), size), None, "more frames than bytes");
+        let mut long = packed[start..].to_vec();
+        long[8..12].copy_from_slice(&length(BLOCK + AROUND_BLOCK + 1).unwrap().to_le_bytes());
+        assert_eq!(Table::read(&long, u64::MAX, size), None, "a frame of more than a block");
     }
 
     #[test]
