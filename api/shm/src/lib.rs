@@ -7,11 +7,12 @@
 //! - [`Segment`] and [`SegmentMap`] are the two ends of an object that many payloads share.
 //! - [`GuardedMap`] copies out of memory that its owner may cut short.
 //! - [`fdpass`] carries frames and descriptors between the two.
+//! - [`device`] is the memory of GPUs, by the CUDA driver API, which is loaded when it is wanted.
 //! - [`object`] makes, opens, lists and unlinks shared-memory objects; [`ReadMap`] and [`WriteMap`] map payload bytes.
 //!
 //! Not here: what the states mean, who may do what, budgets. Those are rules, and rules live in the core.
 //!
-//! Unsafe code of the project lives in this crate alone, and in it in `map`, `view`, `layout`, `guard`, `segment` and `fdpass` alone (and in `forked`, for tests). Memory that
+//! Unsafe code of the project lives in this crate alone, and in it in `map`, `view`, `layout`, `guard`, `segment`, `fdpass` and `device` alone (and in `forked`, for tests). Memory that
 //! another process can write is reached through atomics, read once into a local, validated, then used.
 
 #![cfg_attr(not(test), warn(clippy::indexing_slicing))]
@@ -26,6 +27,8 @@ pub mod sync;
 // What follows needs real atomics in mapped memory; loom's can't be laid over it.
 #[cfg(not(loom))]
 pub mod boot;
+#[cfg(not(loom))]
+pub mod device;
 #[cfg(not(loom))]
 mod directory;
 #[cfg(not(loom))]

@@ -104,7 +104,7 @@ id!(
 );
 
 /// At once, because a start says tens of thousands of names with ids in them.
-fn to_hex(bytes: &[u8; 16]) -> [u8; 36] {
+pub(crate) fn to_hex(bytes: &[u8; 16]) -> [u8; 36] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = [b'-'; 36];
     let places = (0..36).filter(|at| !matches!(at, 8 | 13 | 18 | 23));
@@ -118,7 +118,7 @@ fn to_hex(bytes: &[u8; 16]) -> [u8; 36] {
 }
 
 /// 32 hexadecimal digits, dashes only where a UUID has them or nowhere.
-fn parse_hex(text: &str) -> Option<[u8; 16]> {
+pub(crate) fn parse_hex(text: &str) -> Option<[u8; 16]> {
     let dashed = text.len() == 36;
     if !dashed && text.len() != 32 {
         return None;

@@ -3,6 +3,7 @@
 //! Newtypes and enums only: no I/O, no dependencies, no wire types. A value of one of these types is valid by
 //! construction; turning bytes or numbers from outside into one is where validation happens, once.
 
+mod device;
 mod id;
 mod place;
 mod policy;
@@ -11,6 +12,7 @@ mod stream;
 mod tier;
 mod time;
 
+pub use device::DeviceUuid;
 pub use id::{BadId, InstanceId, LeaseId, PayloadId};
 pub use place::{BlockName, Checksum, EntryIndex, Generation, LeaseDeadline, Place};
 pub use policy::{EvictionPolicy, Priority, Protection, SpillTarget};
