@@ -8,7 +8,7 @@ use payload_manager_api::core::v1 as core;
 use payload_manager_api::reason::Reason;
 use payload_manager_api::runtime::v1::PayloadSummary;
 use payload_manager_types::{
-    Checksum, EvictionPolicy, PayloadId, PayloadState, Priority, Protection, SpillTarget, Tier, UnixMillis,
+    Checksum, DeviceUuid, EvictionPolicy, PayloadId, PayloadState, Priority, Protection, SpillTarget, Tier, UnixMillis,
 };
 
 fn sample() -> Descriptor {
@@ -36,7 +36,15 @@ fn sample() -> Descriptor {
 
 #[test]
 fn a_descriptor_survives_the_wire_wherever_the_payload_is() {
-    let gpu = Location::Gpu { device: 1, handle: vec![1; 72], offset: 2, segment: 3, length: 5 };
+    let gpu = Location::Gpu {
+        device: 1,
+        uuid: Some(DeviceUuid([7; 16])),
+        unit: 9,
+        handle: vec![1; 72],
+        offset: 2,
+        segment: 3,
+        length: 5,
+    };
     let file = Location::File { path: "/data/x.bin".into(), offset: 0, length: 5 };
     for (tier, location) in [(Tier::Gpu, Some(gpu)), (Tier::Disk, Some(file)), (Tier::Object, None)] {
         let original = Descriptor { tier, location, expires: None, checksum: None, ..sample() };

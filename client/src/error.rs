@@ -70,6 +70,14 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// A GPU, or its driver, can't do it.
+    #[error("{doing}: {source}")]
+    Device {
+        /// What was being done.
+        doing: String,
+        /// What the driver said, or why there is none.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The daemon's answer is not one that the contract allows.
     #[error("the daemon's answer can't be used: {0}")]
     BadAnswer(String),
@@ -120,7 +128,11 @@ impl Error {
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
             Self::Refused(refusal) => Some(refusal),
-            Self::Unreachable { .. } | Self::BadAddress { .. } | Self::Place { .. } | Self::BadAnswer(_) => None,
+            Self::Unreachable { .. }
+            | Self::BadAddress { .. }
+            | Self::Place { .. }
+            | Self::Device { .. }
+            | Self::BadAnswer(_) => None,
         }
     }
 
@@ -139,7 +151,7 @@ impl Error {
         match self {
             Self::Refused(refusal) => refusal.retryable,
             Self::Unreachable { .. } => true,
-            Self::BadAddress { .. } | Self::Place { .. } | Self::BadAnswer(_) => false,
+            Self::BadAddress { .. } | Self::Place { .. } | Self::Device { .. } | Self::BadAnswer(_) => false,
         }
     }
 
@@ -147,6 +159,10 @@ impl Error {
     /// descriptors leads to it.
     pub(crate) fn is_out_of_sight(&self) -> bool {
         matches!(self, Self::Place { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
+    pub(crate) fn device(doing: impl Into<String>, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Device { doing: doing.into(), source: Box::new(source) }
     }
 
     pub(crate) fn bad(what: impl Into<String>) -> Self {

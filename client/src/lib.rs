@@ -36,6 +36,7 @@ mod batch;
 pub mod blocking;
 mod client;
 mod descriptor;
+mod device;
 mod error;
 mod follow;
 mod groups;
@@ -65,6 +66,7 @@ pub use descriptor::{
     Checksum, Descriptor, EvictionPolicy, LeaseId, Location, PayloadId, PayloadInfo, PayloadState, Pinned, Priority,
     Protection, SpillTarget, Summary, Tier, TierSet, Timestamp, UnixMillis,
 };
+pub use device::{DevicePtr, DeviceUuid, devices};
 pub use error::{Code, Error, Reason, Refusal, Result};
 pub use follow::{Start, SubscribeOptions, Subscription};
 pub use groups::Consumer;

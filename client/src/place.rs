@@ -50,7 +50,9 @@ impl<'a> Place<'a> {
     fn of(descriptor: &'a Descriptor) -> Result<Self> {
         let (kind, name, offset, len) = match (&descriptor.location, descriptor.tier) {
             (Some(Location::File { path, .. }), Tier::Object) => return Err(unmappable(path)),
-            (Some(Location::Gpu { device, .. }), _) => return Err(unmappable(&format!("memory of GPU {device}"))),
+            (Some(Location::Gpu { .. }), _) => {
+                return Err(unmappable(&format!("payload {} on a GPU", descriptor.id)));
+            }
             (Some(Location::Ram { name, offset, length, .. }), _) => (Kind::Shared, name, *offset, *length),
             (Some(Location::File { path, offset, length }), _) => (Kind::File, path, *offset, *length),
             (None, tier) => return Err(unmappable(&format!("payload {} in tier {tier}", descriptor.id))),
@@ -69,7 +71,10 @@ impl<'a> Place<'a> {
 }
 
 fn unmappable(place: &str) -> Error {
-    let source = io::Error::new(io::ErrorKind::Unsupported, "this client maps payloads in RAM and on DISK only");
+    let source = io::Error::new(
+        io::ErrorKind::Unsupported,
+        "only what is in RAM or on DISK is mapped; read what is on a GPU with `on_device`, or Spill it to RAM",
+    );
     Error::Place { place: place.to_owned(), source }
 }
 

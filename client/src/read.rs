@@ -11,7 +11,8 @@ use payload_manager_api::runtime::v1;
 use payload_manager_shm::ReadMap;
 
 use crate::client::Client;
-use crate::descriptor::{Descriptor, PayloadId, Tier, descriptor};
+use crate::descriptor::{Descriptor, Location, PayloadId, Tier, descriptor};
+use crate::device::{self, DevicePart, DevicePtr};
 use crate::error::{Error, Result};
 use crate::keeper::{millis, try_release, try_renew};
 use crate::lease::{Holder, Lease, Term};
@@ -60,9 +61,16 @@ pub struct ReadOptions {
     /// How long the lease holds between renewals; the daemon caps it. Short ones cost calls, long ones keep the bytes
     /// of a program that was killed.
     pub lease: Option<Duration>,
+    /// Whether bytes on a GPU will do: they are had by [`PayloadView::device_ptr`] or [`PayloadView::copy_to_host`], and
+    /// not as a slice. Without it what lies there is refused. A `min_tier` of GPU means it, too.
+    pub on_device: bool,
 }
 
 impl ReadOptions {
+    pub(crate) fn takes_devices(&self) -> bool {
+        self.on_device || self.min_tier == Some(Tier::Gpu)
+    }
+
     pub(crate) fn request(self, id: PayloadId) -> v1::AcquireReadLeaseRequest {
         v1::AcquireReadLeaseRequest {
             id: Some(id.into()),
@@ -128,10 +136,16 @@ enum Grip {
 
 /// Dropped in this order: first unmapped, then given back.
 struct Held {
-    map: ReadMap,
+    map: Opened,
     descriptor: Descriptor,
     lease: Holder,
     rpc: Rpc,
+}
+
+/// What a lease that was asked for opened.
+enum Opened {
+    Mapped(ReadMap),
+    Device(DevicePart),
 }
 
 impl PayloadView {
@@ -153,6 +167,16 @@ impl PayloadView {
         let rpc = client.rpc();
         if let Some(view) = Self::by_session(client, id, &options).await? {
             return Ok(view);
+        }
+        // What a call leases has an allocation of its own; in a slab it is opened without a namespace in common.
+        if options.min_tier == Some(Tier::Gpu)
+            && options.promotion == Promotion::Wait
+            && client.own_sessions().is_open()
+        {
+            client.promote(id, Tier::Gpu).await?;
+            if let Some(view) = Self::by_session(client, id, &options).await? {
+                return Ok(view);
+            }
         }
         let request = rpc.request(options.request(id));
         let answer = rpc.outcome(rpc.data().acquire_read_lease(request)).await?;
@@ -180,7 +204,10 @@ impl PayloadView {
     pub(crate) fn open(client: &Client, answer: v1::AcquireReadLeaseResponse, options: ReadOptions) -> Result<Self> {
         let lease = Holder::new(lease(&answer, options)?, client.keeper().clone());
         let descriptor = descriptor(answer.payload_descriptor)?;
-        let map = place::readable(&descriptor)?;
+        let map = match &descriptor.location {
+            Some(Location::Gpu { .. }) if options.takes_devices() => Opened::Device(device::open(&descriptor)?),
+            _ => Opened::Mapped(place::readable(&descriptor)?),
+        };
         Ok(Self(Grip::Called(Arc::new(Held { map, descriptor, lease, rpc: client.rpc().clone() }))))
     }
 
@@ -204,6 +231,73 @@ impl PayloadView {
             Grip::Session(fast) => fast.descriptor(),
             Grip::Called(held) => &held.descriptor,
         }
+    }
+
+    /// Where its bytes are on a GPU, for kernels of this process; `None` if they are in memory of the host.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::Client::connect(daemon.socket()).await?;
+    /// # let id = client.create(4096).await?.commit().await?.id;
+    /// use payload_manager_client::ReadOptions;
+    ///
+    /// let anywhere = ReadOptions { on_device: true, ..ReadOptions::default() };
+    /// let view = client.read_with(id, anywhere).await?;
+    /// match view.device_ptr() {
+    ///     Some(place) => println!("at {:#x} on {}", place.address, place.device),
+    ///     None => println!("{} bytes on the host", view.len()),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn device_ptr(&self) -> Option<DevicePtr> {
+        self.device().map(DevicePart::ptr)
+    }
+
+    fn device(&self) -> Option<&DevicePart> {
+        match &self.0 {
+            Grip::Session(fast) => fast.device(),
+            Grip::Called(held) => match &held.map {
+                Opened::Device(part) => Some(part),
+                Opened::Mapped(_) => None,
+            },
+        }
+    }
+
+    /// Copies bytes of it, wherever they are, and returns when they are here.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::Client::connect(daemon.socket()).await?;
+    /// # let mut payload = client.create(5).await?;
+    /// # payload.copy_from_host(0, b"hello")?;
+    /// # let id = payload.commit().await?.id;
+    /// let mut end = [0; 2];
+    /// client.read(id).await?.copy_to_host(3, &mut end)?;
+    /// assert_eq!(&end, b"lo");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Place`] where `into` reaches beyond the payload; [`Error::Device`] where its GPU fails.
+    pub fn copy_to_host(&self, offset: u64, into: &mut [u8]) -> Result<()> {
+        if let Some(part) = self.device() {
+            return part.copy_out(offset, into);
+        }
+        device::within(offset, into.len(), self.len() as u64)?;
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        if let Some(from) = self.get(start..start + into.len()) {
+            into.copy_from_slice(from);
+        }
+        Ok(())
     }
 
     /// Whether the lease still holds, as far as this process knows: no call is made.
@@ -336,7 +430,7 @@ fn lease(answer: &v1::AcquireReadLeaseResponse, options: ReadOptions) -> Result<
 impl Deref for PayloadView {
     type Target = [u8];
 
-    /// The bytes of the payload, which do not change while the lease holds ([`is_valid`](PayloadView::is_valid)).
+    /// The bytes of the payload (none of one on a GPU: see [`device_ptr`](PayloadView::device_ptr)), which do not change while the lease holds ([`is_valid`](PayloadView::is_valid)).
     ///
     /// **After that**, for a lease of the session ([`Client::path`]): the claim is over, the payload can be deleted, and
     /// the bytes stay as they are all the same until this view is dropped or this process ends, because the daemon uses
@@ -349,7 +443,10 @@ impl Deref for PayloadView {
     fn deref(&self) -> &[u8] {
         match &self.0 {
             Grip::Session(fast) => fast.bytes(),
-            Grip::Called(held) => &held.map,
+            Grip::Called(held) => match &held.map {
+                Opened::Mapped(map) => map,
+                Opened::Device(_) => &[],
+            },
         }
     }
 }

@@ -11,7 +11,8 @@ use payload_manager_api::runtime::v1;
 use payload_manager_shm::{ProcessMark, SegmentWriter, WriteMap};
 
 use crate::client::Client;
-use crate::descriptor::{Descriptor, EvictionPolicy, PayloadId, Protection, Tier, descriptor};
+use crate::descriptor::{Descriptor, EvictionPolicy, Location, PayloadId, Protection, Tier, descriptor};
+use crate::device::{self, DevicePart, DevicePtr, DeviceUuid};
 use crate::error::{Error, Reason, Result};
 use crate::keeper::{Chore, give_up, millis};
 use crate::place;
@@ -61,6 +62,8 @@ pub struct CreateOptions {
     pub producer: String,
     /// Anything else to say of it; up to 64 KiB together.
     pub tags: BTreeMap<String, String>,
+    /// Of a payload on a GPU, which one; any that this process may see if there is none.
+    pub device: Option<DeviceUuid>,
 }
 
 impl Default for CreateOptions {
@@ -74,11 +77,22 @@ impl Default for CreateOptions {
             dataset: String::new(),
             producer: String::new(),
             tags: BTreeMap::new(),
+            device: None,
         }
     }
 }
 
 impl CreateOptions {
+    /// The devices that it may be on, the most wanted first.
+    fn devices(&self) -> Vec<DeviceUuid> {
+        match (self.tier, self.device) {
+            (Tier::Gpu, Some(device)) => vec![device],
+            // Without a driver it is the daemon that says what is missing.
+            (Tier::Gpu, None) => device::devices().unwrap_or_default(),
+            _ => Vec::new(),
+        }
+    }
+
     pub(crate) fn request(self, len: u64) -> v1::AllocatePayloadRequest {
         v1::AllocatePayloadRequest {
             size_bytes: len,
@@ -131,34 +145,39 @@ pub struct PayloadMut {
 
 impl PayloadMut {
     pub(crate) async fn allocate(client: Client, options: CreateOptions, len: u64) -> Result<Self> {
+        let devices = options.devices();
         let request = options.request(len);
-        if let Some(payload) = Self::by_session(&client, &request).await? {
+        if let Some(payload) = Self::by_session(&client, &request, &devices).await? {
             return Ok(payload);
         }
         let called = client.rpc().request(request.clone());
         let answer = client.rpc().outcome(client.rpc().catalog().allocate_payload(called)).await?;
         let mut payload = Self::empty(client.clone(), answer.payload_descriptor, None)?;
-        match place::writable(&payload.descriptor) {
-            Ok(map) => {
-                payload.map = Some(Room::Own(map));
+        match Room::open(&payload.descriptor) {
+            Ok(room) => {
+                payload.map = Some(room);
                 Ok(payload)
             }
             Err(error) if error.is_out_of_sight() => {
                 // Given up by its drop.
                 drop(payload);
                 let back = client.rpc().in_own_time(client.own_sessions().is_back()).await?;
-                let again = if back { Self::by_session(&client, &request).await? } else { None };
+                let again = if back { Self::by_session(&client, &request, &devices).await? } else { None };
                 again.ok_or(error)
             }
             Err(error) => Err(error),
         }
     }
 
-    async fn by_session(client: &Client, request: &v1::AllocatePayloadRequest) -> Result<Option<Self>> {
-        if request.preferred_tier != core::Tier::Ram as i32 {
+    async fn by_session(
+        client: &Client,
+        request: &v1::AllocatePayloadRequest,
+        devices: &[DeviceUuid],
+    ) -> Result<Option<Self>> {
+        if ![core::Tier::Ram as i32, core::Tier::Gpu as i32].contains(&request.preferred_tier) {
             return Ok(None);
         }
-        let by_session = async { client.own_sessions().allocate(request.clone()).await.transpose() };
+        let by_session = async { client.own_sessions().allocate(request.clone(), devices).await.transpose() };
         let made = client.rpc().in_own_time(by_session).await?;
         made.map(|made| Self::of_session(client.clone(), made)).transpose()
     }
@@ -168,7 +187,7 @@ impl PayloadMut {
         let request = client.rpc().request(request);
         let answer = client.rpc().outcome(client.rpc().catalog().allocate_payload(request)).await?;
         let mut payload = Self::empty(client, answer.payload_descriptor, None)?;
-        payload.map = Some(Room::Own(place::writable(&payload.descriptor)?));
+        payload.map = Some(Room::open(&payload.descriptor)?);
         Ok(payload)
     }
 
@@ -177,6 +196,7 @@ impl PayloadMut {
         payload.map = Some(match made.memory {
             Memory::Object(file) => Room::Own(place::passed(&payload.descriptor, &file)?),
             Memory::Part(part) => Room::Part(part),
+            Memory::Device(part) => Room::Device(part),
         });
         Ok(payload)
     }
@@ -237,6 +257,64 @@ impl PayloadMut {
     #[must_use]
     pub fn descriptor(&self) -> &Descriptor {
         &self.descriptor
+    }
+
+    /// Where its bytes are on a GPU, for kernels of this process; `None` if they are in memory of the host. What has to be
+    /// finished before a commit is said at [`DevicePtr`].
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::Client::connect(daemon.socket()).await?;
+    /// assert_eq!(client.create(4096).await?.device_ptr(), None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn device_ptr(&self) -> Option<DevicePtr> {
+        match &self.map {
+            Some(Room::Device(part)) => Some(part.ptr()),
+            _ => None,
+        }
+    }
+
+    /// Copies bytes into it, wherever it is, and returns when they are there.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::Client::connect(daemon.socket()).await?;
+    /// let mut payload = client.create(5).await?;
+    /// payload.copy_from_host(3, b"lo")?;
+    /// assert!(payload.copy_from_host(4, b"lo").is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Place`] where `bytes` reach beyond the payload; [`Error::Device`] where its GPU fails.
+    pub fn copy_from_host(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        if matches!(self.map, Some(Room::Device(_))) {
+            return self.copy_to_device(offset, bytes);
+        }
+        device::within(offset, bytes.len(), self.len() as u64)?;
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        if let Some(to) = self.get_mut(start..start + bytes.len()) {
+            to.copy_from_slice(bytes);
+        }
+        Ok(())
+    }
+
+    /// What the card orders by itself needs no `&mut`.
+    pub(crate) fn copy_to_device(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        match &self.map {
+            Some(Room::Device(part)) => part.copy_in(offset, bytes),
+            _ => Err(Error::bad("a payload that is not on a GPU")),
+        }
     }
 
     /// Publishes the bytes, for good: they never change again. Answers with the payload as it is then; it survives a
@@ -346,6 +424,18 @@ enum Room {
     Own(WriteMap),
     /// A part of a segment.
     Part(SegmentWriter),
+    /// On a GPU.
+    Device(DevicePart),
+}
+
+impl Room {
+    /// Of what a call allocated.
+    fn open(descriptor: &Descriptor) -> Result<Self> {
+        match &descriptor.location {
+            Some(Location::Gpu { .. }) => device::open(descriptor).map(Self::Device),
+            _ => place::writable(descriptor).map(Self::Own),
+        }
+    }
 }
 
 impl Deref for Room {
@@ -355,6 +445,7 @@ impl Deref for Room {
         match self {
             Self::Own(map) => map,
             Self::Part(part) => part,
+            Self::Device(_) => &[],
         }
     }
 }
@@ -364,6 +455,7 @@ impl DerefMut for Room {
         match self {
             Self::Own(map) => map,
             Self::Part(part) => part,
+            Self::Device(_) => &mut [],
         }
     }
 }

@@ -81,7 +81,7 @@ async fn a_view_keeps_its_bytes_while_its_payload_is_spilled_and_promoted() {
 async fn a_read_that_does_not_wait_is_refused_until_the_copy_is_there() {
     let (_daemon, client) = daemon(&[]).await;
     let id = put(&client, 4096, Tier::Disk).await;
-    let options = ReadOptions { min_tier: Some(Tier::Ram), promotion: Promotion::Background, lease: None };
+    let options = ReadOptions { min_tier: Some(Tier::Ram), promotion: Promotion::Background, ..ReadOptions::default() };
     let view = loop {
         match client.read_with(id, options).await {
             Ok(view) => break view,

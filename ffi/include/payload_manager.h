@@ -51,7 +51,7 @@
 /** What options are before you change them. */
 #define PM_CONNECT_OPTIONS_INIT { (uint32_t)sizeof(pm_connect_options), 0, 0 }
 #define PM_CREATE_OPTIONS_INIT \
-    { (uint32_t)sizeof(pm_create_options), 0, 0, 0, 0, 0, 0, 0, 0, { 0 }, NULL, NULL, NULL, 0 }
+    { (uint32_t)sizeof(pm_create_options), 0, 0, 0, 0, 0, 0, 0, 0, { 0 }, NULL, NULL, NULL, 0, { 0 } }
 #define PM_READ_OPTIONS_INIT { (uint32_t)sizeof(pm_read_options), 0, 0, 0, 0 }
 #define PM_SPILL_OPTIONS_INIT { (uint32_t)sizeof(pm_spill_options), 0, 0, 0, 0, 0 }
 #define PM_SUBSCRIBE_OPTIONS_INIT { (uint32_t)sizeof(pm_subscribe_options), 0, 0, NULL }
@@ -141,6 +141,10 @@ enum pm_status
      * The daemon's answer is not one that the contract allows.
      */
     PM_BAD_ANSWER = 23,
+    /**
+     * A GPU or its driver can't do it, or there is none that this process can use.
+     */
+    PM_DEVICE_FAILED = 24,
     /**
      * The call was given up by its caller. Without a reason that this library knows.
      */
@@ -627,7 +631,12 @@ enum pm_device
      */
     PM_DEVICE_HOST = 0,
     /**
-     * A CUDA device's. No call answers with it yet: a program that sees it must not follow the pointer on the host.
+     * A CUDA device's: a CUdeviceptr, good in the device's primary context, for kernels and copies. The host must not
+     * follow it. Only payloads that were created in PM_TIER_GPU, and reads with on_device, answer with it.
+     *
+     * Streams are yours to see to. Before a commit, everything that writes to the payload has finished: synchronize the
+     * stream, or give the commit an event. A read has nothing to wait for. Before a view is released, everything that
+     * reads from it has finished.
      */
     PM_DEVICE_CUDA = 1,
 };
@@ -806,6 +815,24 @@ typedef struct {
 } pm_descriptor;
 
 /**
+ * What a tensor's elements are: a DLDataType.
+ */
+typedef struct {
+    /**
+     * A DLDataTypeCode: 0 is signed, 1 unsigned, 2 floating point, 4 bfloat16, 5 complex, 6 bool.
+     */
+    uint8_t code;
+    /**
+     * Bits of one element.
+     */
+    uint8_t bits;
+    /**
+     * Elements in a vector: 1, mostly.
+     */
+    uint16_t lanes;
+} pm_dtype;
+
+/**
  * A word of one's own about a payload or an entry.
  */
 typedef struct {
@@ -879,6 +906,10 @@ typedef struct {
      * How many.
      */
     size_t tags_len;
+    /**
+     * For PM_TIER_GPU, the UUID of the device to write on; zeros are any that this process may see.
+     */
+    uint8_t device[16];
 } pm_create_options;
 
 /**
@@ -894,11 +925,11 @@ typedef struct {
      */
     uint64_t size;
     /**
-     * A pm_device; only PM_DEVICE_HOST for now.
+     * A pm_device.
      */
     uint32_t device_kind;
     /**
-     * Which device of that kind; 0 for the host.
+     * Which device of that kind, by its number in this process; 0 for the host.
      */
     uint32_t device;
 } pm_room;
@@ -920,9 +951,10 @@ typedef struct {
      */
     uint32_t no_wait;
     /**
-     * 0 for now.
+     * 1: memory of a GPU will do, too: look at device_kind before the pointer is followed. 0: what lies there alone is
+     * answered with PM_PLACE. A min_tier of PM_TIER_GPU means 1.
      */
-    uint32_t reserved;
+    uint32_t on_device;
     /**
      * How long a lease to ask for; 0 leaves that to the daemon.
      */
@@ -942,11 +974,11 @@ typedef struct {
      */
     uint64_t size;
     /**
-     * A pm_device; only PM_DEVICE_HOST for now.
+     * A pm_device.
      */
     uint32_t device_kind;
     /**
-     * Which device of that kind; 0 for the host.
+     * Which device of that kind, by its number in this process; 0 for the host.
      */
     uint32_t device;
 } pm_bytes;
@@ -1267,6 +1299,20 @@ pm_status pm_resolve(const pm_client *client, const pm_id *id, pm_descriptor *ou
 pm_status pm_delete(const pm_client *client, const pm_id *id, uint8_t force);
 
 /**
+ * A view's bytes as a tensor, row by row, for libraries that take DLPack (version 1.0): no byte is copied. `*out` is a
+ * DLManagedTensorVersioned, marked read-only; it has a share of the lease, and is yours until its deleter is called. The
+ * view may be released before.
+ *
+ * The shape has `ndim` numbers, none negative, and elements need not fill the payload. On a GPU the consumer's streams are
+ * to have finished reading when the deleter is called. Does not block.
+ */
+pm_status pm_view_to_dlpack(const pm_view *view,
+                            pm_dtype dtype,
+                            const int64_t *shape,
+                            uint32_t ndim,
+                            void **out);
+
+/**
  * Allocates a payload of `size` bytes, to be written in place. Blocks.
  *
  * `options` may be null: RAM, for ever. `*out` is yours: end it with pm_payload_commit or pm_payload_abort. `bytes` is
@@ -1299,6 +1345,20 @@ pm_status pm_payload_commit(pm_payload *payload,
                             pm_descriptor *out);
 
 /**
+ * The same, once a CUDA event has been reached: `event` is a CUevent, or a cudaEvent_t, recorded after the last work that
+ * writes to the payload, in a thread that has a CUDA context. Blocks. If that work failed, or there is no driver, the answer is
+ * PM_DEVICE_FAILED, and the payload is deleted.
+ */
+pm_status pm_payload_commit_after_event(pm_payload *payload,
+                                        void *event,
+                                        pm_descriptor *out);
+
+/**
+ * Copies `size` bytes from `from` into a payload at `offset`, wherever it is. Blocks until they are there.
+ */
+pm_status pm_payload_copy(pm_payload *payload, uint64_t offset, const void *from, size_t size);
+
+/**
  * Gives a payload up and returns when it is deleted. Blocks. The handle and the pointer are gone afterwards.
  */
 pm_status pm_payload_abort(pm_payload *payload);
@@ -1320,6 +1380,11 @@ pm_status pm_read(const pm_client *client,
  * Where a view's bytes are: good until it is released. Does not block.
  */
 pm_status pm_view_bytes(const pm_view *view, pm_bytes *out);
+
+/**
+ * Copies `size` bytes of a payload from `offset` on to `into`, wherever they are. Blocks until they are there.
+ */
+pm_status pm_view_copy(const pm_view *view, uint64_t offset, void *into, size_t size);
 
 /**
  * The payload as it was when it was leased. Does not block.

@@ -244,10 +244,20 @@ class Payload {
         pm_payload_id(handle, &id_);
     }
 
-    /** Where to write, until it is committed or aborted; null afterwards. What is there before is not specified. */
+    /** Where to write, until it is committed or aborted; null afterwards, and on a GPU. What is there before is not
+     * specified. */
     std::byte *data() noexcept { return static_cast<std::byte *>(bytes()); }
     const std::byte *data() const noexcept { return static_cast<const std::byte *>(bytes()); }
     std::size_t size() const noexcept { return bytes() ? static_cast<std::size_t>(room_.size) : 0; }
+    /** Where to write on a GPU, for kernels and copies; null if it is not there. How long it is. Which GPU, by its number in
+     * this process. What is to be finished before a commit is said at PM_DEVICE_CUDA. */
+    void *device_data() const noexcept { return handle() && !on_host() ? room_.data : nullptr; }
+    std::uint64_t device_size() const noexcept { return device_data() ? room_.size : 0; }
+    std::uint32_t device() const noexcept { return room_.device; }
+    /** Copies bytes into it, wherever it is. */
+    Result<void> try_copy(std::uint64_t offset, const void *from, std::size_t size) {
+        return Result<void>(pm_payload_copy(handle(), offset, from, size));
+    }
     std::byte *begin() noexcept { return data(); }
     std::byte *end() noexcept { return data() + size(); }
     const std::byte *begin() const noexcept { return data(); }
@@ -275,7 +285,8 @@ class Payload {
 
     pm_payload *handle() const noexcept { return handle_.get(); }
   private:
-    void *bytes() const noexcept { return handle() ? room_.data : nullptr; }
+    bool on_host() const noexcept { return room_.device_kind == PM_DEVICE_HOST; }
+    void *bytes() const noexcept { return handle() && on_host() ? room_.data : nullptr; }
     detail::Owner<pm_payload, pm_payload_abort> handle_;
     pm_room room_{};
     pm_id id_{};
@@ -290,16 +301,25 @@ class View {
     /** Takes over a handle of C. */
     View(pm_view *handle, const pm_bytes &bytes) noexcept : handle_(handle), bytes_(bytes) {}
 
-    /** The bytes, until this is gone, even when the lease or the daemon is; null if this was moved from. */
-    const std::byte *data() const noexcept { return handle() ? static_cast<const std::byte *>(bytes_.data) : nullptr; }
-    std::size_t size() const noexcept { return handle() ? static_cast<std::size_t>(bytes_.size) : 0; }
+    /** The bytes, until this is gone, even when the lease or the daemon is; null if this was moved from, and on a GPU. */
+    const std::byte *data() const noexcept { return on_host() ? static_cast<const std::byte *>(bytes_.data) : nullptr; }
+    std::size_t size() const noexcept { return on_host() ? static_cast<std::size_t>(bytes_.size) : 0; }
+    /** Where they are on a GPU, for kernels and copies; null if they are not there. How many. Which GPU, by its number in
+     * this process. What reads from there is to have finished before this is gone. */
+    const void *device_data() const noexcept { return handle() && !on_host() ? bytes_.data : nullptr; }
+    std::uint64_t device_size() const noexcept { return device_data() ? bytes_.size : 0; }
+    std::uint32_t device() const noexcept { return bytes_.device; }
+    /** Copies bytes of it, wherever they are. */
+    Result<void> try_copy(std::uint64_t offset, void *into, std::size_t size) const {
+        return Result<void>(pm_view_copy(handle(), offset, into, size));
+    }
     bool empty() const noexcept { return size() == 0; }
     const std::byte *begin() const noexcept { return data(); }
     const std::byte *end() const noexcept { return data() + size(); }
     const std::byte &operator[](std::size_t at) const noexcept { return data()[at]; }
     /** The same bytes as characters. */
     std::string_view text() const noexcept { return {reinterpret_cast<const char *>(data()), size()}; }
-    /** Whose memory that is: only PM_DEVICE_HOST for now. */
+    /** Whose memory that is: PM_DEVICE_CUDA only if the read was on_device. */
     pm_device device_kind() const noexcept { return static_cast<pm_device>(bytes_.device_kind); }
 
     /** Whether the lease holds, as far as this process knows: the bytes are those that were committed. */
@@ -321,6 +341,7 @@ class View {
 
     pm_view *handle() const noexcept { return handle_.get(); }
   private:
+    bool on_host() const noexcept { return handle() && bytes_.device_kind == PM_DEVICE_HOST; }
     detail::Owner<pm_view, pm_view_release> handle_;
     pm_bytes bytes_;
 };

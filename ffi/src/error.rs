@@ -40,6 +40,10 @@ impl Failure {
         Self::new(pm_status::PM_TOO_MANY_HANDLES, "4,194,304 handles of this type are open: close some")
     }
 
+    pub(crate) fn device(error: &dyn std::error::Error) -> Self {
+        Self::new(pm_status::PM_DEVICE_FAILED, error.to_string())
+    }
+
     pub(crate) fn forked() -> Self {
         let why = "this process is a child of the one that connected; connect a client of its own";
         Self::new(pm_status::PM_FORKED, why)
@@ -70,6 +74,7 @@ impl From<Error> for Failure {
             (_, None, Some(code)) => pm_status::of_code(code),
             (Error::BadAddress { .. }, ..) => pm_status::PM_BAD_ADDRESS,
             (Error::Place { .. }, ..) => pm_status::PM_PLACE,
+            (Error::Device { .. }, ..) => pm_status::PM_DEVICE_FAILED,
             (Error::BadAnswer(_), ..) => pm_status::PM_BAD_ANSWER,
             _ => pm_status::PM_UNREACHABLE,
         };

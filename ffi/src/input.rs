@@ -84,6 +84,19 @@ pub(crate) unsafe fn array<'a, T>(at: *const T, len: usize, what: &str) -> Resul
     }
 }
 
+/// The same, for writing.
+///
+/// # Safety
+/// `at` is null, or good for reading and writing `len` of `T`, which nobody else touches during the call.
+pub(crate) unsafe fn array_mut<'a, T>(at: *mut T, len: usize, what: &str) -> Result<&'a mut [T]> {
+    match (at.is_null(), len) {
+        (_, 0) => Ok(&mut []),
+        (true, _) => Err(Failure::null(what)),
+        // SAFETY: not null, so good for `len` by the caller's promise.
+        (false, _) => Ok(unsafe { std::slice::from_raw_parts_mut(at, len) }),
+    }
+}
+
 /// Options, which begin with their size as the caller's header has it.
 ///
 /// # Safety

@@ -20,6 +20,7 @@ mod types;
 mod version;
 
 mod client;
+mod dlpack;
 mod payload;
 mod view;
 
@@ -36,6 +37,7 @@ mod subscription;
 mod tiering;
 
 pub use client::*;
+pub use dlpack::*;
 pub use error::*;
 pub use id::*;
 pub use lineage::*;

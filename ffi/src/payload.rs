@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::{c_char, c_void};
 
 use payload_manager_client::blocking::PayloadMut;
-use payload_manager_client::{CreateOptions, EvictionPolicy, SpillTarget, Tier};
+use payload_manager_client::{CreateOptions, DeviceUuid, EvictionPolicy, SpillTarget, Tier};
+use payload_manager_shm::device::Driver;
 
 use crate::client::{connected, pm_client};
 use crate::error::{Failure, pm_status};
@@ -12,7 +13,7 @@ use crate::handle::{self, enter, handles};
 use crate::id::pm_id;
 use crate::input::{Options, Out, Result, array, millis, numbered, options, required_text, text, tier_or_none};
 use crate::panic::call;
-use crate::types::{pm_descriptor, pm_device, pm_room, pm_tier};
+use crate::types::{on_device, pm_descriptor, pm_device, pm_room, pm_tier};
 
 /// A payload that is being written. One thread at a time uses it. Made by pm_create; yours until pm_payload_commit or
 /// pm_payload_abort, of which one must come.
@@ -74,12 +75,14 @@ pub struct pm_create_options {
     pub tags: *const pm_tag,
     /// How many.
     pub tags_len: usize,
+    /// For PM_TIER_GPU, the UUID of the device to write on; zeros are any that this process may see.
+    pub device: [u8; 16],
 }
 
 // SAFETY: integers and raw pointers without padding, the first a u32, the size.
 unsafe impl Options for pm_create_options {
     const NONE: Self = Self {
-        size: 72,
+        size: 88,
         tier: 0,
         ttl_ms: 0,
         protection: 0,
@@ -93,6 +96,7 @@ unsafe impl Options for pm_create_options {
         producer: std::ptr::null(),
         tags: std::ptr::null(),
         tags_len: 0,
+        device: [0; 16],
     };
 }
 
@@ -139,11 +143,17 @@ unsafe fn create_options(options: &pm_create_options) -> Result<CreateOptions> {
         dataset: dataset.to_owned(),
         producer: producer.to_owned(),
         tags,
+        device: (options.device != [0; 16]).then_some(DeviceUuid(options.device)),
     })
 }
 
 impl Writing {
     fn new(mut payload: PayloadMut) -> Self {
+        if let Some(place) = payload.device_ptr() {
+            let (data, size) = (on_device(&place), payload.descriptor().size);
+            let room = pm_room { data, size, device_kind: pm_device::PM_DEVICE_CUDA as u32, device: place.ordinal };
+            return Self { payload, room };
+        }
         let bytes: &mut [u8] = &mut payload;
         let (data, size) = (bytes.as_mut_ptr().cast::<c_void>(), bytes.len() as u64);
         let room = pm_room { data, size, device_kind: pm_device::PM_DEVICE_HOST as u32, device: 0 };
@@ -211,6 +221,58 @@ pub unsafe extern "C" fn pm_payload_commit(payload: *mut pm_payload, out: *mut p
         let out = unsafe { Out::optional(out) };
         let writing = handle::take::<Writing>(payload)?;
         out.set((&writing.payload.commit()?).into());
+        Ok(pm_status::PM_OK)
+    })
+}
+
+/// The same, once a CUDA event has been reached: `event` is a CUevent, or a cudaEvent_t, recorded after the last work that
+/// writes to the payload, in a thread that has a CUDA context. Blocks. If that work failed, or there is no driver, the answer is
+/// PM_DEVICE_FAILED, and the payload is deleted.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pm_payload_commit_after_event(
+    payload: *mut pm_payload,
+    event: *mut c_void,
+    out: *mut pm_descriptor,
+) -> pm_status {
+    call(|| {
+        // SAFETY: the caller's pointers are what the header asks for.
+        let out = unsafe { Out::optional(out) };
+        let writing = handle::take::<Writing>(payload)?;
+        if event.is_null() {
+            return Err(Failure::null("event"));
+        }
+        let driver = Driver::shared().map_err(|error| Failure::device(&error))?;
+        // SAFETY: the caller's event is what the header asks for.
+        unsafe { driver.wait_for_event(event) }.map_err(|error| Failure::device(&error))?;
+        out.set((&writing.payload.commit()?).into());
+        Ok(pm_status::PM_OK)
+    })
+}
+
+/// Copies `size` bytes from `from` into a payload at `offset`, wherever it is. Blocks until they are there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pm_payload_copy(
+    payload: *mut pm_payload,
+    offset: u64,
+    from: *const c_void,
+    size: usize,
+) -> pm_status {
+    call(|| {
+        // SAFETY: the caller's pointers are what the header asks for.
+        let from = unsafe { array(from.cast::<u8>(), size, "from") }?;
+        let writing = enter::<Writing>(payload)?;
+        let room = writing.room;
+        if room.device_kind == pm_device::PM_DEVICE_HOST as u32 {
+            let end = offset.checked_add(size as u64).filter(|end| *end <= room.size);
+            let outside = || Failure::bad(format!("{size} bytes at {offset} are not within {} bytes", room.size));
+            end.ok_or_else(outside)?;
+            let at = usize::try_from(offset).unwrap_or(usize::MAX);
+            // SAFETY: within the payload's mapping, which one thread at a time uses, as the header asks; and a payload's
+            // mapping is no other memory of the caller's.
+            unsafe { room.data.cast::<u8>().add(at).copy_from_nonoverlapping(from.as_ptr(), size) };
+        } else {
+            writing.payload.copy_to_device(offset, from)?;
+        }
         Ok(pm_status::PM_OK)
     })
 }

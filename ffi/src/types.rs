@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 
-use payload_manager_client::{Descriptor, Location, Protection};
+use payload_manager_client::{Descriptor, DevicePtr, Location, Protection};
 
 use crate::id::pm_id;
 
@@ -73,7 +73,12 @@ pub enum pm_priority {
 pub enum pm_device {
     /// The host's: any thread follows the pointer.
     PM_DEVICE_HOST = 0,
-    /// A CUDA device's. No call answers with it yet: a program that sees it must not follow the pointer on the host.
+    /// A CUDA device's: a CUdeviceptr, good in the device's primary context, for kernels and copies. The host must not
+    /// follow it. Only payloads that were created in PM_TIER_GPU, and reads with on_device, answer with it.
+    ///
+    /// Streams are yours to see to. Before a commit, everything that writes to the payload has finished: synchronize the
+    /// stream, or give the commit an event. A read has nothing to wait for. Before a view is released, everything that
+    /// reads from it has finished.
     PM_DEVICE_CUDA = 1,
 }
 
@@ -85,9 +90,9 @@ pub struct pm_bytes {
     pub data: *const c_void,
     /// How many there are.
     pub size: u64,
-    /// A pm_device; only PM_DEVICE_HOST for now.
+    /// A pm_device.
     pub device_kind: u32,
-    /// Which device of that kind; 0 for the host.
+    /// Which device of that kind, by its number in this process; 0 for the host.
     pub device: u32,
 }
 
@@ -99,9 +104,9 @@ pub struct pm_room {
     pub data: *mut c_void,
     /// How many there are.
     pub size: u64,
-    /// A pm_device; only PM_DEVICE_HOST for now.
+    /// A pm_device.
     pub device_kind: u32,
-    /// Which device of that kind; 0 for the host.
+    /// Which device of that kind, by its number in this process; 0 for the host.
     pub device: u32,
 }
 
@@ -169,3 +174,8 @@ impl From<&Descriptor> for pm_descriptor {
 
 const _: () = assert!(size_of::<pm_descriptor>() == 120 && size_of::<pm_bytes>() == 24 && size_of::<pm_room>() == 24);
 const _: () = assert!(Protection::Sealed as u32 == pm_protection::PM_PROTECTION_SEALED as u32);
+
+/// A place on a device as C has it: a number that only the device follows.
+pub(crate) fn on_device(place: &DevicePtr) -> *mut c_void {
+    std::ptr::without_provenance_mut(usize::try_from(place.address).unwrap_or(usize::MAX))
+}

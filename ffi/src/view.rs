@@ -9,9 +9,9 @@ use crate::client::{connected, pm_client};
 use crate::error::{Failure, pm_status};
 use crate::handle::{self, Room, enter, handles};
 use crate::id::{payload_id, pm_id};
-use crate::input::{Options, Out, Result, millis, options, tier_or_none};
+use crate::input::{Options, Out, Result, array_mut, millis, options, tier_or_none};
 use crate::panic::{call, value};
-use crate::types::{pm_bytes, pm_descriptor, pm_device};
+use crate::types::{on_device, pm_bytes, pm_descriptor, pm_device};
 
 /// A committed payload's bytes, in place, kept there by a lease that is renewed by itself. Any number of threads may read
 /// them and use the view. Made by pm_read; yours until pm_view_release.
@@ -29,15 +29,16 @@ pub struct pm_read_options {
     pub min_tier: u32,
     /// 1: do not wait for a promotion but answer PM_MIN_TIER_NOT_MET, while it is made in the background.
     pub no_wait: u32,
-    /// 0 for now.
-    pub reserved: u32,
+    /// 1: memory of a GPU will do, too: look at device_kind before the pointer is followed. 0: what lies there alone is
+    /// answered with PM_PLACE. A min_tier of PM_TIER_GPU means 1.
+    pub on_device: u32,
     /// How long a lease to ask for; 0 leaves that to the daemon.
     pub lease_ms: u64,
 }
 
 // SAFETY: integers without padding, the first a u32, the size.
 unsafe impl Options for pm_read_options {
-    const NONE: Self = Self { size: 24, min_tier: 0, no_wait: 0, reserved: 0, lease_ms: 0 };
+    const NONE: Self = Self { size: 24, min_tier: 0, no_wait: 0, on_device: 0, lease_ms: 0 };
 }
 
 fn read_options(options: &pm_read_options) -> Result<ReadOptions> {
@@ -45,10 +46,15 @@ fn read_options(options: &pm_read_options) -> Result<ReadOptions> {
         min_tier: tier_or_none(options.min_tier, "min_tier")?,
         promotion: if options.no_wait == 0 { Promotion::Wait } else { Promotion::Background },
         lease: millis(options.lease_ms),
+        on_device: options.on_device != 0,
     })
 }
 
-fn bytes_of(view: &PayloadView) -> pm_bytes {
+pub(crate) fn bytes_of(view: &PayloadView) -> pm_bytes {
+    if let Some(place) = view.device_ptr() {
+        let (data, size) = (on_device(&place).cast_const(), view.descriptor().size);
+        return pm_bytes { data, size, device_kind: pm_device::PM_DEVICE_CUDA as u32, device: place.ordinal };
+    }
     let (data, size) = (view.as_ptr().cast::<c_void>(), view.len() as u64);
     pm_bytes { data, size, device_kind: pm_device::PM_DEVICE_HOST as u32, device: 0 }
 }
@@ -88,6 +94,17 @@ pub unsafe extern "C" fn pm_view_bytes(view: *const pm_view, out: *mut pm_bytes)
         // SAFETY: the caller's pointers are what the header asks for.
         let out = unsafe { Out::new(out, "out") }?;
         out.set(bytes_of(&*enter::<PayloadView>(view)?));
+        Ok(pm_status::PM_OK)
+    })
+}
+
+/// Copies `size` bytes of a payload from `offset` on to `into`, wherever they are. Blocks until they are there.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pm_view_copy(view: *const pm_view, offset: u64, into: *mut c_void, size: usize) -> pm_status {
+    call(|| {
+        // SAFETY: the caller's pointers are what the header asks for.
+        let into = unsafe { array_mut(into.cast::<u8>(), size, "into") }?;
+        enter::<PayloadView>(view)?.copy_to_host(offset, into)?;
         Ok(pm_status::PM_OK)
     })
 }

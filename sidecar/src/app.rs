@@ -14,12 +14,13 @@ use payload_manager_core::facts::Facts;
 use payload_manager_core::ledger::{Limits, UNLIMITED, Watermarks};
 use payload_manager_shm::{FolderLock, LockError};
 use payload_manager_tiers::{
-    CgroupGauge, DiskOptions, DiskTier, Found, Notes, ObjectTier, RamTier, Segments, TierError, TierStore,
+    CgroupGauge, DiskOptions, DiskTier, Found, GpuTier, Notes, ObjectTier, RamTier, Segments, TierError, TierStore,
 };
 use payload_manager_types::{InstanceId, PayloadId, Tier, UnixMillis};
 
 use crate::archive::ArchiveWriter;
 use crate::bucket::{self, Bucket};
+use crate::cards;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, DirectIo, FolderError};
 use crate::engine::recovery::{Recovered, Remains, recover};
@@ -118,7 +119,9 @@ impl App {
         let segments = Segments::of(&ram, &instance::base_name(&config.shm_prefix, store.instance()));
         let ram = ram.with_segments(segments.clone());
         let memfds = ram.memfds().clone();
-        let Revived { recovered, clock, bucket } = revive(&config, &store, &ram, &disk, bucket)?;
+        let gpu = cards::open(&config);
+        let limits = limits(&config, gpu.as_ref());
+        let Revived { recovered, clock, bucket } = revive(&config, limits, &store, &ram, &disk, bucket)?;
         let catalog = Arc::new(Catalog::start(Box::new(store), crate::engine::gate::IN_FLIGHT * 2)?);
         write_down(&catalog, recovered.changes)?;
         failpoint::hit("start-written");
@@ -128,7 +131,7 @@ impl App {
         let engine = Engine::new(Parts {
             ledger: recovered.ledger,
             tiers: [
-                None,
+                gpu.clone().map(|gpu| Arc::new(gpu) as Arc<dyn TierStore>),
                 Some(Arc::new(ram) as Arc<dyn TierStore>),
                 Some(Arc::clone(&disk) as _),
                 bucket.map(|bucket| bucket as _),
@@ -136,6 +139,8 @@ impl App {
             notes: std::iter::once(disk as Arc<dyn Notes>).chain(of_bucket).collect(),
             segments,
             memfds,
+            gpu,
+            gpu_eager_copy: config.gpu_eager_copy,
             gate: Gate::new(Arc::clone(&catalog)),
             clock,
             archive: ArchiveWriter,
@@ -251,6 +256,7 @@ struct Revived {
 /// Reads everything that was left behind and makes a ledger of it.
 fn revive(
     config: &Config,
+    limits: Limits,
     store: &dyn Store,
     ram: &RamTier,
     disk: &DiskTier,
@@ -268,7 +274,6 @@ fn revive(
     let bucket = introduce(config, instance, &rows, store_of_objects)?;
     let newest = rows.iter().map(|row| row.created).max().unwrap_or_default();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::not_before(within_reason(newest)));
-    let limits = limits(config);
     let sizes =
         Sizes { max_payloads: config.max_payloads, max_leases: config.max_leases, lease_max_ms: limits.lease_max_ms };
     let (pages, lost) = pages::open(&config.shm_prefix, instance, sizes, clock.monotonic_ms())?;
@@ -323,12 +328,15 @@ fn write_down(catalog: &Catalog, changes: Vec<Change>) -> Result<(), CatalogErro
     answers.into_iter().try_for_each(|answer| answer.map(drop))
 }
 
-fn limits(config: &Config) -> Limits {
+fn limits(config: &Config, gpu: Option<&GpuTier>) -> Limits {
     let mut capacity = [None; 4];
     let object = config.object_store.as_ref().map(|_| UNLIMITED);
-    for (tier, bytes) in
-        [(Tier::Ram, Some(config.ram.bytes)), (Tier::Disk, Some(config.disk.bytes)), (Tier::Object, object)]
-    {
+    for (tier, bytes) in [
+        (Tier::Gpu, gpu.map(GpuTier::capacity)),
+        (Tier::Ram, Some(config.ram.bytes)),
+        (Tier::Disk, Some(config.disk.bytes)),
+        (Tier::Object, object),
+    ] {
         if let Some(slot) = capacity.get_mut(tier.index()) {
             *slot = bytes;
         }

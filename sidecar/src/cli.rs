@@ -10,6 +10,7 @@ use clap::builder::{TypedValueParser, ValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command as Clap, FromArgMatches, Parser, Subcommand};
 
 use payload_manager_tiers::object::Address;
+use payload_manager_types::DeviceUuid;
 
 use crate::config::{self, CONFIG_ENV, Given, KEYS, Key, Kind, Value};
 
@@ -25,6 +26,8 @@ pub enum Exit {
     /// 3: refused to start: another daemon has the folders, or the data in them belongs to another instance or to a newer
     /// version. Nothing was changed.
     Refused,
+    /// 4: `gpu-check` found no GPU that it could check.
+    NoGpu,
     /// 128 and the signal's number, as shells have it: a signal ended what had not come to its end.
     Signal(u8),
 }
@@ -36,6 +39,7 @@ impl From<Exit> for ExitCode {
             Exit::Failure => 1,
             Exit::Usage => 2,
             Exit::Refused => 3,
+            Exit::NoGpu => 4,
             Exit::Signal(number) => number.saturating_add(128),
         })
     }
@@ -46,6 +50,17 @@ const EXIT_CODES: &str = "Exit codes:
   1  something failed
   2  the command line or the configuration is wrong; nothing was touched
   3  refused to start: the folders are in use, or their data belongs to another instance or a newer version";
+
+const HEALTHCHECK_EXIT_CODES: &str = "Exit codes:
+  0  it serves; with --live, it answers
+  1  it does not
+  2  the command line or the configuration is wrong";
+
+const GPU_CHECK_EXIT_CODES: &str = "Exit codes:
+  0  all of it holds
+  1  something does not
+  2  the command line is wrong
+  4  there is no GPU, or no driver: nothing was checked";
 
 const FILE_HELP: &str = "Read settings from this TOML file, whose keys are named as the flags are.
 Flags win over the environment, and the environment wins over the file.";
@@ -75,9 +90,57 @@ pub enum Command {
     Rebuild(RebuildArgs),
     /// Read every durable copy and report what is bad or nobody's; beside a daemon, too
     Verify(VerifyArgs),
+    /// Ask a daemon on this host whether it serves, for probes: the answer is the exit code
+    #[command(after_help = HEALTHCHECK_EXIT_CODES)]
+    Healthcheck(HealthcheckArgs),
+    /// Check the GPU tier on this machine's GPUs, between processes, and measure it
+    #[command(after_help = GPU_CHECK_EXIT_CODES)]
+    GpuCheck(GpuCheckArgs),
     /// One of the processes that `demo` starts
     #[command(hide = true)]
     DemoPart(DemoPartArgs),
+    /// The process that `gpu-check` starts
+    #[command(hide = true)]
+    GpuCheckPart(GpuCheckPartArgs),
+}
+
+/// What `healthcheck` takes.
+#[derive(Debug, Args)]
+pub struct HealthcheckArgs {
+    /// Be content with any answer: for liveness, where the rest is for readiness
+    #[arg(long)]
+    pub live: bool,
+    /// How long to wait for an answer
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = config::units::parse_time)]
+    pub timeout: std::time::Duration,
+    /// Where the daemon is.
+    #[command(flatten)]
+    pub flags: Flags<Sockets>,
+}
+
+/// What `gpu-check` takes.
+#[derive(Debug, Args)]
+pub struct GpuCheckArgs {
+    /// Check this GPU alone [default: all that can be seen]
+    #[arg(long, value_name = "GPU-UUID")]
+    pub device: Option<DeviceUuid>,
+    /// How large the payload is that is moved and timed
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = config::units::parse_size)]
+    pub size: u64,
+    /// Make, move, read and delete payloads at random for so long, too
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1m", value_parser = config::units::parse_time)]
+    pub stress: Option<std::time::Duration>,
+    /// Print the results as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What the process of `gpu-check` takes.
+#[derive(Debug, Args)]
+pub struct GpuCheckPartArgs {
+    /// Where the daemon listens
+    #[arg(long, value_name = "PATH")]
+    pub socket: PathBuf,
 }
 
 /// What `config` takes.
@@ -217,6 +280,16 @@ pub struct Home;
 impl Scope for Home {
     fn has(key: &Key) -> bool {
         matches!(key.name, "runtime-dir" | "data-dir" | "shm-prefix")
+    }
+}
+
+/// The one that says where its sockets are.
+#[derive(Debug, Clone, Copy)]
+pub struct Sockets;
+
+impl Scope for Sockets {
+    fn has(key: &Key) -> bool {
+        key.name == "runtime-dir"
     }
 }
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use payload_manager::cli::{Cli, Command};
-use payload_manager::{demo, rebuild, run, verify, wipe};
+use payload_manager::{demo, gpu_check, healthcheck, rebuild, run, verify, wipe};
 
 fn main() -> ExitCode {
     let exit = match Cli::parse().command {
@@ -12,6 +12,9 @@ fn main() -> ExitCode {
         Command::Config(args) => run::print_config(&args),
         Command::Demo(args) => demo::run(&args),
         Command::DemoPart(args) => demo::part(&args),
+        Command::Healthcheck(args) => healthcheck::run(&args),
+        Command::GpuCheck(args) => gpu_check::run(&args),
+        Command::GpuCheckPart(args) => gpu_check::part(&args),
         Command::Rebuild(args) => rebuild::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Wipe(args) => wipe::run(&args),

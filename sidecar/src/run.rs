@@ -5,6 +5,7 @@ use crate::cli::{ConfigArgs, Exit};
 use crate::config::{Config, ConfigError, Given, Machine};
 use crate::log;
 use crate::shutdown::StopSignals;
+use crate::supervisor;
 
 /// Runs the daemon until it is told to stop.
 #[must_use]
@@ -75,10 +76,15 @@ async fn live(config: Config) -> Exit {
     if app.tcp().is_some() {
         tracing::warn!("TCP peers are not checked: every user of this host can reach the loopback port");
     }
+    supervisor::ready();
+    let alive = tokio::spawn(supervisor::alive());
     tokio::select! {
         signal = signals.next() => tracing::info!(signal, "stopping"),
         () = app.failed() => tracing::error!("a part of the daemon failed; stopping"),
     }
+    supervisor::stopping();
+    // A stop has limits of its own.
+    alive.abort();
     let drained = tokio::select! {
         drained = app.stop() => drained,
         signal = signals.next() => {
@@ -117,7 +123,6 @@ fn greet(config: &Config) {
         Some(at) => tracing::info!("OBJECT: {at}, unlimited"),
         None => tracing::info!("OBJECT: not configured"),
     }
-    tracing::info!("GPU: not configured");
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
 }
 

@@ -1,6 +1,8 @@
 //! A payload's descriptor, both ways: the daemon writes it, clients and rebuilds read it.
 
-use payload_manager_types::{Checksum, EvictionPolicy, PayloadId, PayloadState, Protection, Tier, TierSet, UnixMillis};
+use payload_manager_types::{
+    Checksum, DeviceUuid, EvictionPolicy, PayloadId, PayloadState, Protection, Tier, TierSet, UnixMillis,
+};
 
 use super::field::{eviction_policy, known, payload_id, payload_state, protection, required_tier, tiers, time};
 use super::invalid::{About as _, Invalid};
@@ -44,9 +46,13 @@ pub struct Descriptor {
 pub enum Location {
     /// Device memory.
     Gpu {
-        /// Which device.
+        /// Which device, by the daemon's number.
         device: u32,
-        /// Size and CUDA IPC handle, 72 bytes.
+        /// The same, by its name for good, if it is told.
+        uuid: Option<DeviceUuid>,
+        /// The slab's number; 0 for an allocation of the payload's own.
+        unit: u32,
+        /// Size and CUDA IPC handle, 72 bytes; empty if it is opened by a descriptor.
         handle: Vec<u8>,
         /// Bytes from the start of the allocation.
         offset: u64,
@@ -82,12 +88,14 @@ pub enum Location {
 impl From<Location> for Wire {
     fn from(location: Location) -> Self {
         match location {
-            Location::Gpu { device, handle, offset, segment, length } => Self::Gpu(v1::GpuLocation {
+            Location::Gpu { device, uuid, unit, handle, offset, segment, length } => Self::Gpu(v1::GpuLocation {
                 device_id: device,
                 ipc_handle: handle,
                 length_bytes: length,
                 offset_bytes: offset,
                 segment_bytes: segment,
+                device_uuid: uuid.map(|uuid| uuid.0.to_vec()).unwrap_or_default(),
+                slab_id: unit,
             }),
             Location::Ram { name, unit, offset, segment, length } => Self::Ram(v1::RamLocation {
                 shm_name: name,
@@ -109,6 +117,8 @@ impl From<Wire> for Location {
         match wire {
             Wire::Gpu(at) => Self::Gpu {
                 device: at.device_id,
+                uuid: DeviceUuid::try_from(at.device_uuid.as_slice()).ok(),
+                unit: at.slab_id,
                 handle: at.ipc_handle,
                 offset: at.offset_bytes,
                 segment: at.segment_bytes,

@@ -23,12 +23,62 @@ pub(crate) async fn fill(
     name: &str,
     failed: impl Fn(io::Error) -> crate::exit::Failure,
 ) -> Outcome<Bar> {
-    let bar = bar(to.len(), name);
+    let bar = bar(to.len() as u64, name);
     for piece in to.chunks_mut(PIECE) {
         from.read_exact(piece).map_err(&failed)?;
         advance(&bar, piece.len()).await;
     }
     Ok(bar)
+}
+
+/// Fills what is no memory of this process, of `len` bytes, by `put`, which is told where each piece goes.
+///
+/// # Errors
+/// As [`fill`], and what `put` fails with.
+pub(crate) async fn fill_by(
+    from: &mut impl Read,
+    len: u64,
+    name: &str,
+    failed: impl Fn(io::Error) -> crate::exit::Failure,
+    mut put: impl FnMut(u64, &[u8]) -> Outcome,
+) -> Outcome<Bar> {
+    let bar = bar(len, name);
+    let mut buffer = vec![0; PIECE];
+    for (offset, piece) in pieces(len) {
+        let piece = buffer.get_mut(..piece).unwrap_or_default();
+        from.read_exact(piece).map_err(&failed)?;
+        put(offset, piece)?;
+        advance(&bar, piece.len()).await;
+    }
+    Ok(bar)
+}
+
+/// Writes all of what is no memory of this process, of `len` bytes, by `take`, which is told where each piece comes from.
+///
+/// # Errors
+/// As [`drain`], and what `take` fails with.
+pub(crate) async fn drain_by(
+    len: u64,
+    to: &mut impl Write,
+    name: &str,
+    failed: impl Fn(io::Error) -> crate::exit::Failure,
+    mut take: impl FnMut(u64, &mut [u8]) -> Outcome,
+) -> Outcome {
+    let bar = bar(len, name);
+    let mut buffer = vec![0; PIECE];
+    for (offset, piece) in pieces(len) {
+        let piece = buffer.get_mut(..piece).unwrap_or_default();
+        take(offset, piece)?;
+        to.write_all(piece).map_err(&failed)?;
+        advance(&bar, piece.len()).await;
+    }
+    to.flush().map_err(&failed)
+}
+
+/// Where each piece of so many bytes begins, and how long it is.
+fn pieces(len: u64) -> impl Iterator<Item = (u64, usize)> {
+    let step = PIECE as u64;
+    (0..len.div_ceil(step)).map(move |n| (n * step, usize::try_from(step.min(len - n * step)).unwrap_or(PIECE)))
 }
 
 /// Writes all of `from`.
@@ -41,7 +91,7 @@ pub(crate) async fn drain(
     name: &str,
     failed: impl Fn(io::Error) -> crate::exit::Failure,
 ) -> Outcome {
-    let bar = bar(from.len(), name);
+    let bar = bar(from.len() as u64, name);
     for piece in from.chunks(PIECE) {
         to.write_all(piece).map_err(&failed)?;
         advance(&bar, piece.len()).await;
@@ -74,8 +124,7 @@ async fn advance(bar: &Bar, bytes: usize) {
 }
 
 /// On standard error, and only if that is a terminal.
-fn bar(len: usize, name: &str) -> Bar {
-    let len = len as u64;
+fn bar(len: u64, name: &str) -> Bar {
     let target = if len < LONG { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let bar = ProgressBar::with_draw_target(Some(len), target).with_message(name.to_owned());
     let style = "{msg} {bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}, {eta} left {spinner}";

@@ -1,11 +1,11 @@
 //! `get`: a payload's bytes to standard output, or to a file that appears when it is whole.
 
 use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use payload_manager_client::Client;
+use payload_manager_client::{Client, PayloadView, ReadOptions};
 
 use crate::cli::GetArgs;
 use crate::copy;
@@ -22,20 +22,32 @@ pub(crate) async fn run(client: &Client, args: GetArgs) -> Outcome {
             "a payload's bytes may upset a terminal: use -o FILE, or -o - to insist".to_owned(),
         ));
     }
-    let view = client.read(args.id).await.map_err(|error| Failure::from(error).about(args.id))?;
+    let options = ReadOptions { on_device: true, ..ReadOptions::default() };
+    let view = client.read_with(args.id, options).await.map_err(|error| Failure::from(error).about(args.id))?;
     match to.filter(|path| *path != Path::new("-")) {
-        None => copy::drain(&view, &mut io::stdout().lock(), &args.id.to_string(), Failure::output).await?,
+        None => drain(&view, &mut io::stdout().lock(), &args.id.to_string(), Failure::output).await?,
         Some(path) => save(&view, path, &args.id.to_string()).await?,
     }
     Ok(view.release().await?)
 }
 
-async fn save(bytes: &[u8], path: &Path, name: &str) -> Outcome {
+/// From wherever the bytes are.
+async fn drain(view: &PayloadView, to: &mut impl Write, name: &str, failed: impl Fn(io::Error) -> Failure) -> Outcome {
+    match view.device_ptr() {
+        None => copy::drain(view, to, name, failed).await,
+        Some(_) => {
+            let take = |offset, into: &mut [u8]| Ok(view.copy_to_host(offset, into)?);
+            copy::drain_by(view.descriptor().size, to, name, failed, take).await
+        }
+    }
+}
+
+async fn save(view: &PayloadView, path: &Path, name: &str) -> Outcome {
     let failed = |error| Failure::io(path.display().to_string(), error);
     let Some(path) = replaceable(path).map_err(failed)? else {
         // A device or a pipe is written to, not replaced.
         let mut file = OpenOptions::new().write(true).open(path).map_err(failed)?;
-        return copy::drain(bytes, &mut file, name, failed).await;
+        return drain(view, &mut file, name, failed).await;
     };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // As any new file: what the umask leaves of it. A signal on the way drops it, which removes it.
@@ -44,7 +56,7 @@ async fn save(bytes: &[u8], path: &Path, name: &str) -> Outcome {
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder)
         .map_err(failed)?;
-    copy::drain(bytes, &mut file, name, failed).await?;
+    drain(view, &mut file, name, failed).await?;
     file.persist(&path).map_err(|error| failed(error.error))?;
     Ok(())
 }

@@ -65,6 +65,7 @@ pub(crate) async fn run(client: &Client, output: Output, args: PutArgs, sources:
         dataset: args.dataset,
         producer: args.producer,
         tags: args.tags.into_iter().collect(),
+        device: None,
     };
     let mut each = Each::new(output.json);
     for source in sources {
@@ -80,7 +81,13 @@ pub(crate) async fn run(client: &Client, output: Output, args: PutArgs, sources:
 async fn store(client: &Client, options: CreateOptions, mut source: Source) -> Outcome<Descriptor> {
     let mut payload = client.create_with(source.len, options).await?;
     let failed = |error| Failure::io(format!("{} could not be read whole", source.name), error);
-    let bar = copy::fill(&mut source.file, &mut payload, &source.name, failed).await?;
+    let bar = match payload.device_ptr() {
+        None => copy::fill(&mut source.file, &mut payload, &source.name, failed).await?,
+        Some(_) => {
+            let put = |offset, bytes: &[u8]| Ok(payload.copy_from_host(offset, bytes)?);
+            copy::fill_by(&mut source.file, source.len, &source.name, failed, put).await?
+        }
+    };
     // On DISK it has to reach the disk first.
     bar.say(format!("{}: committing", source.name));
     Ok(payload.commit().await?)

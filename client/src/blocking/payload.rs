@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::runtime::Connection;
 use crate::descriptor::{Descriptor, PayloadId};
+use crate::device::DevicePtr;
 use crate::error::Result;
 
 /// The bytes of a payload that is not committed yet, to be filled in place: as [`crate::PayloadMut`], deleted when it is
@@ -62,6 +63,55 @@ impl PayloadMut {
     #[must_use]
     pub fn descriptor(&self) -> &Descriptor {
         self.payload.descriptor()
+    }
+
+    /// Where its bytes are on a GPU, as [`crate::PayloadMut::device_ptr`].
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::blocking::Client::connect(daemon.socket())?;
+    /// assert_eq!(client.create(4096)?.device_ptr(), None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn device_ptr(&self) -> Option<DevicePtr> {
+        self.payload.device_ptr()
+    }
+
+    /// Copies bytes into it, wherever it is.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::blocking::Client::connect(daemon.socket())?;
+    /// client.create(5)?.copy_from_host(0, b"hello")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`crate::PayloadMut::copy_from_host`].
+    pub fn copy_from_host(&mut self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.payload.copy_from_host(offset, bytes)
+    }
+
+    /// The same for a payload on a GPU, for callers who see to it themselves that nobody else is at it.
+    ///
+    /// ```no_run
+    /// # fn example(payload: &payload_manager_client::blocking::PayloadMut) -> payload_manager_client::Result<()> {
+    /// payload.copy_to_device(0, b"hello")
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`crate::PayloadMut::copy_from_host`]; also if it is in memory of the host.
+    #[doc(hidden)]
+    pub fn copy_to_device(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.payload.copy_to_device(offset, bytes)
     }
 
     /// Publishes the bytes, for good.
@@ -176,6 +226,42 @@ impl PayloadView {
     #[must_use]
     pub fn descriptor(&self) -> &Descriptor {
         self.view.descriptor()
+    }
+
+    /// Where its bytes are on a GPU, as [`crate::PayloadView::device_ptr`].
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::blocking::Client::connect(daemon.socket())?;
+    /// # let id = client.create(4096)?.commit()?.id;
+    /// assert_eq!(client.read(id)?.device_ptr(), None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn device_ptr(&self) -> Option<DevicePtr> {
+        self.view.device_ptr()
+    }
+
+    /// Copies bytes of it, wherever they are.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::blocking::Client::connect(daemon.socket())?;
+    /// # let id = client.create(4096)?.commit()?.id;
+    /// client.read(id)?.copy_to_host(0, &mut [0; 4])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`crate::PayloadView::copy_to_host`].
+    pub fn copy_to_host(&self, offset: u64, into: &mut [u8]) -> Result<()> {
+        self.view.copy_to_host(offset, into)
     }
 
     /// Whether the lease still holds, as far as this process knows.

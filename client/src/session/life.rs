@@ -10,6 +10,7 @@ use payload_manager_shm::{Clock, ProcessMark};
 use super::home::Tie;
 use super::pace::Pace;
 use super::segments::Segments;
+use super::slabs::Slabs;
 use super::views::Views;
 
 /// The shortest term that a daemon may give.
@@ -25,6 +26,7 @@ pub(crate) struct Core {
     max_ms: u64,
     pub(super) views: Views,
     pub(super) segments: Segments,
+    pub(super) slabs: Slabs,
     pub(super) pace: Pace,
     pub(super) mark: Arc<ProcessMark>,
     /// Keeps the thread. Dropped last, as it may end it.
@@ -41,6 +43,7 @@ impl Core {
             max_ms,
             views: Views::default(),
             segments: Segments::default(),
+            slabs: Slabs::default(),
             pace: Pace::new(Arc::clone(&tie.bell)),
             mark,
             _tie: tie,

@@ -37,7 +37,8 @@ impl OwnSessions {
         home.open().await;
         // Before it is asked: what is allocated is this session's, or it is over.
         let core = home.core()?;
-        let Answer { outcome, descriptors } = self.call(Verb::Allocate(Allocate { requests })).await?;
+        let Answer { outcome, descriptors } =
+            self.call(Verb::Allocate(Allocate { requests, devices: Vec::new() })).await?;
         let allocated = match outcome {
             Outcome::Allocated(allocated) => allocated.results,
             Outcome::Error(status) => return Some(refused_all(&status, count).collect()),

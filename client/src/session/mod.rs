@@ -22,6 +22,7 @@ mod many;
 mod pace;
 mod path;
 mod segments;
+mod slabs;
 mod take;
 mod thread;
 mod verbs;

@@ -11,6 +11,8 @@ use parking_lot::Mutex;
 use payload_manager_api::session::v1::{self, SegmentResult, segment_result};
 use payload_manager_shm::{SegmentMap, SegmentWriter};
 
+use super::slabs::Slab;
+
 /// As many are kept mapped; beyond, those go that no view and no seat is in. They take address space and no memory: the
 /// daemon gives that back, whoever has it mapped.
 const MOST: usize = 1024;
@@ -114,14 +116,26 @@ impl Segments {
     }
 }
 
-/// What was shared, each with its descriptor.
-pub(super) fn mapped(results: Vec<SegmentResult>, descriptors: Vec<OwnedFd>) -> Vec<Option<Mapped>> {
-    let mut files = descriptors.into_iter().map(File::from);
-    let of = |result: SegmentResult| match result.outcome? {
-        segment_result::Outcome::Segment(told) => Mapped::new(told, &files.next()?),
+/// What came of asking for one.
+pub(super) enum Got {
+    Segment(Mapped),
+    Slab(Slab),
+    Nothing,
+}
+
+/// What was shared, each with its descriptor if it has one; `daemon` is the count of daemons before it was asked for.
+pub(super) fn got(results: Vec<SegmentResult>, descriptors: Vec<OwnedFd>, daemon: u32) -> Vec<Got> {
+    let mut files = descriptors.into_iter();
+    let mut of = |result: SegmentResult| match result.outcome? {
+        segment_result::Outcome::Segment(told) => Mapped::new(told, &files.next()?.into()).map(Got::Segment),
+        segment_result::Outcome::Slab(told) => {
+            let file = if told.ipc_handle.is_empty() { Some(files.next()?) } else { None };
+            let opened = Slab::open(&told, file.as_ref(), daemon);
+            opened.inspect_err(|error| tracing::warn!(%error, "a slab can't be opened")).ok().map(Got::Slab)
+        }
         segment_result::Outcome::Error(_) => None,
     };
-    results.into_iter().map(of).collect()
+    results.into_iter().map(|result| of(result).unwrap_or(Got::Nothing)).collect()
 }
 
 #[cfg(test)]

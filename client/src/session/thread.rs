@@ -168,6 +168,7 @@ impl Thread {
         }
         if let Some(core) = self.core() {
             core.segments.clear();
+            core.slabs.clear();
         }
         self.shared.clear_segments();
         let wire = Arc::new(Wire::new(welcomed.socket, Arc::clone(&self.bell)));
@@ -205,12 +206,16 @@ impl Thread {
     fn prolong(&self, called: bool) {
         if let Some((session, core)) = self.session.as_ref().zip(self.core()) {
             core.pace.look(&core, &session.leases, called);
+            core.slabs.let_go(core.clock.now_ms());
         }
     }
 
     /// Waits for an answer, the bell, the next look at the leases, or `until`.
     fn wait(&self, wire: Option<&Wire>, until: Option<Instant>) -> io::Result<Woken> {
-        let look = self.core().and_then(|core| Some(core.pace.next_ms()?.saturating_sub(core.clock.now_ms())));
+        let look = self.core().and_then(|core| {
+            let next = core.pace.next_ms().into_iter().chain(core.slabs.next_ms()).min();
+            Some(next?.saturating_sub(core.clock.now_ms()))
+        });
         let until = until.map(|until| until.saturating_duration_since(Instant::now()));
         let most = look.map(|ms| Duration::from_millis(ms.max(1))).into_iter().chain(until).min();
         let most = most.map_or(PollTimeout::NONE, |most| {

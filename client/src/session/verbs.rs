@@ -17,11 +17,13 @@ use payload_manager_shm::{ProcessMark, ReadMap, SegmentWriter};
 
 use super::OwnSessions;
 use super::life::Core;
-use super::segments::mapped;
+use super::segments::{Got, got};
+use super::slabs::Slab;
 use super::take::{Bytes, Fast, Taken, Unmapped};
-use super::views::Block;
+use super::views::{Block, Opened};
 use super::wire::{Answer, Wire};
 use crate::descriptor::{Descriptor, PayloadId, descriptor};
+use crate::device::{self, DevicePart, DeviceUuid};
 use crate::error::{Code, Error, Result};
 
 /// What was allocated, and what to write it to.
@@ -40,6 +42,8 @@ pub(crate) enum Memory {
     Object(File),
     /// A part of one of the session's segments.
     Part(SegmentWriter),
+    /// On a GPU, a part of one of the session's slabs.
+    Device(DevicePart),
 }
 
 impl OwnSessions {
@@ -50,10 +54,14 @@ impl OwnSessions {
 
     /// Opens and maps what is leased: a view each, in their order.
     pub(crate) async fn open(&self, leases: Vec<Unmapped>) -> Vec<Option<Fast>> {
-        self.map_segments(&leases).await;
+        let _open = self.map_segments(&leases).await;
         let (mut views, mut own) = (Vec::with_capacity(leases.len()), Vec::new());
         for (at, unmapped) in leases.into_iter().enumerate() {
             views.push(match unmapped.segment() {
+                _ if unmapped.slab().is_some() => match unmapped.look_on_device() {
+                    Taken::View(view) => Some(view),
+                    Taken::Unmapped(_) | Taken::Ask => None,
+                },
                 Some(segment) => self.in_segment(segment, unmapped),
                 None => {
                     own.push((at, unmapped));
@@ -70,36 +78,49 @@ impl OwnSessions {
         views
     }
 
-    /// Maps the segments of these leases that are not mapped yet.
-    async fn map_segments(&self, leases: &[Unmapped]) {
-        let Some(core) = leases.first().map(|unmapped| Arc::clone(unmapped.lease.kept())) else { return };
+    /// Maps the segments of these leases that are not mapped yet, and opens the slabs: those stay open while the answer
+    /// lives.
+    async fn map_segments(&self, leases: &[Unmapped]) -> Vec<Slab> {
+        let Some(core) = leases.first().map(|unmapped| Arc::clone(unmapped.lease.kept())) else { return Vec::new() };
         let mut missing: Vec<u32> = leases.iter().filter_map(Unmapped::segment).collect();
+        missing.retain(|id| core.segments.get(*id).is_none());
+        let mut slabs: Vec<u32> = leases.iter().filter_map(Unmapped::slab).collect();
+        slabs.retain(|id| core.slabs.get(*id, core.clock.now_ms()).is_none());
+        missing.extend(slabs);
         missing.sort_unstable();
         missing.dedup();
-        missing.retain(|id| core.segments.get(*id).is_none());
         if core.segments.are_many()
             && let Some(home) = self.home()
         {
             home.unseat_segments();
         }
+        let mut slabs = Vec::new();
         for some in missing.chunks(MOST_DESCRIPTORS) {
-            self.ask_for_segments(&core, some).await;
+            slabs.extend(self.ask_for_segments(&core, some).await);
         }
+        slabs
     }
 
-    async fn ask_for_segments(&self, core: &Core, ids: &[u32]) {
+    async fn ask_for_segments(&self, core: &Core, ids: &[u32]) -> Vec<Slab> {
+        let daemon = core.slabs.daemon();
         let Some(Answer { outcome: Outcome::Shared(shared), descriptors }) =
             self.call(Verb::Segments(v1s::Segments { ids: ids.to_vec() })).await
         else {
-            return;
+            return Vec::new();
         };
         // Another daemon may have answered, whose numbers are those of other segments.
         if core.is_over() {
-            return;
+            return Vec::new();
         }
-        for (id, mapped) in ids.iter().zip(mapped(shared.results, descriptors)) {
-            mapped.into_iter().for_each(|mapped| drop(core.segments.keep(*id, mapped)));
+        let mut slabs = Vec::new();
+        for (id, got) in ids.iter().zip(got(shared.results, descriptors, daemon)) {
+            match got {
+                Got::Segment(mapped) => drop(core.segments.keep(*id, mapped)),
+                Got::Slab(slab) => slabs.push(core.slabs.keep(*id, slab, core.clock.now_ms())),
+                Got::Nothing => {}
+            }
         }
+        slabs
     }
 
     fn in_segment(&self, segment: u32, unmapped: Unmapped) -> Option<Fast> {
@@ -108,6 +129,20 @@ impl OwnSessions {
         match unmapped.look_in(Some(&mapping)) {
             Taken::View(view) => Some(view),
             Taken::Unmapped(_) | Taken::Ask => None,
+        }
+    }
+
+    /// The part of a slab that was allocated to this session, for writing.
+    async fn part_on_device(&self, core: &Core, gpu: &core::GpuLocation) -> Option<DevicePart> {
+        let opened = self.ask_for_segments_unless_open(core, gpu.slab_id).await;
+        opened?.write(gpu.offset_bytes, gpu.length_bytes).filter(|_| !core.is_over())
+    }
+
+    async fn ask_for_segments_unless_open(&self, core: &Core, slab: u32) -> Option<Slab> {
+        match core.slabs.get(slab, core.clock.now_ms()) {
+            Some(open) => Some(open),
+            // Given back at once, as one that is for one payload is kept by nobody else.
+            None => self.ask_for_segments(core, &[slab]).await.pop(),
         }
     }
 
@@ -129,23 +164,30 @@ impl OwnSessions {
         while leases.len() > 0 {
             let some: Vec<_> = leases.by_ref().take(MOST_DESCRIPTORS).collect();
             let ids = some.iter().map(|unmapped| unmapped.lease.face().id.into()).collect();
+            let daemon = some.first().map_or(0, |unmapped| unmapped.lease.kept().slabs.daemon());
             let places = match self.call(Verb::Open(Open { ids })).await {
                 Some(Answer { outcome: Outcome::Opened(opened), descriptors }) => places(opened.results, descriptors),
                 _ => Vec::new(),
             };
             let places = places.into_iter().chain(std::iter::repeat_with(|| None));
-            views.extend(some.into_iter().zip(places).map(|(unmapped, place)| unmapped.map(place?)));
+            views.extend(some.into_iter().zip(places).map(|(unmapped, place)| unmapped.map(place?, daemon)));
         }
         views
     }
 
-    /// Allocates in RAM. The answer's errors are errors; that the daemon can't do it this way is not.
-    pub(crate) async fn allocate(&self, request: v1::AllocatePayloadRequest) -> Option<Result<Made>> {
+    /// Allocates in RAM, or on one of these devices. The answer's errors are errors; that the daemon can't do it this way is not.
+    pub(crate) async fn allocate(
+        &self,
+        request: v1::AllocatePayloadRequest,
+        devices: &[DeviceUuid],
+    ) -> Option<Result<Made>> {
         let home = self.home()?;
         home.open().await;
         // Before it is asked: what is allocated is this session's, or it is over.
         let core = home.core()?;
-        let Answer { outcome, descriptors } = self.call(Verb::Allocate(Allocate { requests: vec![request] })).await?;
+        let devices = devices.iter().map(|device| device.0.to_vec()).collect();
+        let asked = Allocate { requests: vec![request], devices };
+        let Answer { outcome, descriptors } = self.call(Verb::Allocate(asked)).await?;
         let result = match outcome {
             Outcome::Allocated(allocated) => allocated.results.into_iter().next()?.outcome?,
             Outcome::Error(status) => allocate_result::Outcome::Error(status),
@@ -165,9 +207,12 @@ impl OwnSessions {
             allocate_result::Outcome::PayloadDescriptor(descriptor) => descriptor,
             allocate_result::Outcome::Error(status) => return refused(&status),
         };
-        let memory = match in_segment(&descriptor) {
-            true => self.part(core, &descriptor).await.map(Memory::Part),
-            false => descriptors.next().map(|file| Memory::Object(file.into())),
+        let memory = match &descriptor.location {
+            Some(core::payload_descriptor::Location::Gpu(gpu)) => {
+                self.part_on_device(core, gpu).await.map(Memory::Device)
+            }
+            _ if in_segment(&descriptor) => self.part(core, &descriptor).await.map(Memory::Part),
+            _ => descriptors.next().map(|file| Memory::Object(file.into())),
         };
         let Some(memory) = memory else {
             // Of no use without: it is made by a call.
@@ -239,14 +284,15 @@ pub(super) fn allocated_id(result: AllocateResult) -> Option<core::PayloadId> {
     }
 }
 
-/// What was opened, each with its descriptor.
+/// What was opened, each with its descriptor; what is on a GPU has none.
 fn places(
     results: Vec<payload_manager_api::session::v1::OpenResult>,
     descriptors: Vec<OwnedFd>,
-) -> Vec<Option<(Place, File)>> {
+) -> Vec<Option<(Place, Option<File>)>> {
     let mut files = descriptors.into_iter().map(File::from);
     let of = |result: payload_manager_api::session::v1::OpenResult| match result.outcome? {
-        open_result::Outcome::Place(place) => Some((place, files.next()?)),
+        open_result::Outcome::Place(place) if place.on_device => Some((place, None)),
+        open_result::Outcome::Place(place) => Some((place, Some(files.next()?))),
         open_result::Outcome::Error(_) => None,
     };
     results.into_iter().map(of).collect()
@@ -254,16 +300,24 @@ fn places(
 
 impl Unmapped {
     /// Maps what the daemon opened, if that is what is leased.
-    fn map(self, (place, file): (Place, File)) -> Option<Fast> {
+    /// `daemon` is the count of daemons before it was asked.
+    fn map(self, (place, file): (Place, Option<File>), daemon: u32) -> Option<Fast> {
+        let daemon = file.is_none().then_some(daemon);
         let (name, face) = (self.lease.block(), self.lease.face());
         let told = descriptor(place.payload_descriptor).ok()?;
         let same = place.generation == u32::from(name.generation) && place.length_bytes == face.length;
         if !same || told.id != face.id || told.tier != face.tier {
             return None;
         }
-        let map = ReadMap::of_file(&file, place.offset_bytes, usize::try_from(face.length).ok()?).ok()?;
+        let map = match file {
+            Some(file) => {
+                let length = usize::try_from(face.length).ok()?;
+                Opened::Mapped(ReadMap::of_file(&file, place.offset_bytes, length).ok()?)
+            }
+            None => Opened::Device(device::open(&told).ok()?),
+        };
         let core = self.lease.kept();
-        let block = core.views.share(Block { map, descriptor: told, name, core: Arc::downgrade(core) });
+        let block = core.views.share(Block { map, daemon, descriptor: told, name, core: Arc::downgrade(core) });
         Some(self.over(Bytes::Block(block)))
     }
 }

@@ -9,17 +9,46 @@ use payload_manager_types::BlockName;
 
 use super::life::Core;
 use crate::descriptor::{Descriptor, PayloadId};
+use crate::device::DevicePart;
 
 const SHARDS: usize = 16;
 
 /// One block's bytes. Who has it has a lease on it: so the name means the same bytes for as long as it lives.
 #[derive(Debug)]
 pub(super) struct Block {
-    pub(super) map: ReadMap,
+    pub(super) map: Opened,
+    /// Of what is on a GPU, the count of the daemon whose memory it is.
+    pub(super) daemon: Option<u32>,
     /// As the daemon showed it when it was opened.
     pub(super) descriptor: Descriptor,
     pub(super) name: BlockName,
     pub(super) core: Weak<Core>,
+}
+
+/// A block's bytes, as they are opened.
+#[derive(Debug)]
+pub(super) enum Opened {
+    /// In an object or a file.
+    Mapped(ReadMap),
+    /// On a GPU.
+    Device(DevicePart),
+}
+
+impl Opened {
+    #[inline]
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Device(_) => &[],
+        }
+    }
+
+    pub(super) fn device(&self) -> Option<&DevicePart> {
+        match self {
+            Self::Mapped(_) => None,
+            Self::Device(part) => Some(part),
+        }
+    }
 }
 
 impl Drop for Block {

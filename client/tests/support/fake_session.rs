@@ -403,7 +403,7 @@ impl State {
         (Outcome::Welcome(welcome), vec![directory.into(), page])
     }
 
-    fn allocate(&mut self, Allocate { requests }: Allocate) -> Answer {
+    fn allocate(&mut self, Allocate { requests, .. }: Allocate) -> Answer {
         let (mut results, mut files) = (Vec::new(), Vec::new());
         for request in requests {
             if request.size_bytes > 1 << 20 {
@@ -465,6 +465,7 @@ impl State {
                     offset_bytes: 0,
                     length_bytes: face.length,
                     payload_descriptor: Some(payload_descriptor),
+                    on_device: false,
                 })
             }
             _ => open_result::Outcome::Error(refused(tonic::Code::NotFound)),

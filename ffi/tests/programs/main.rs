@@ -52,6 +52,31 @@ fn streams_are_followed() {
 }
 
 #[test]
+fn what_is_read_is_a_tensor_without_a_copy() {
+    passes("what_is_read_is_a_tensor_without_a_copy", &C11, "tests/c/tensor.c", Library::Shared);
+}
+
+/// Over a stand-in for the driver, whose machine is a process's own: so this starts itself again on one.
+#[test]
+fn a_payload_on_a_gpu_is_written_read_and_exported() {
+    const NAME: &str = "a_payload_on_a_gpu_is_written_read_and_exported";
+    if std::env::var_os(payload_manager_test_cuda::FOLDER).is_none() {
+        let machine = payload_manager_test_cuda::Machine::with_one(64 << 20);
+        let mut again = Command::new(std::env::current_exe().unwrap());
+        again.args(["--exact", NAME, "--nocapture"]).envs(machine.environment());
+        assert!(again.status().unwrap().success());
+        assert_eq!(machine.used(0), 0);
+        return;
+    }
+    each_compiler(NAME, &C11, "tests/c/gpu.c", Library::Shared, |program| {
+        let driver = payload_manager_test_cuda::library().display().to_string();
+        let daemon = Daemon::start_with(&[("gpu-memory", "32MiB"), ("cuda-driver", &driver)]).unwrap();
+        let ran = Command::new(program).arg(daemon.socket()).output().unwrap();
+        assert!(ran.status.success(), "{}: {}", ran.status, String::from_utf8_lossy(&ran.stderr));
+    });
+}
+
+#[test]
 fn a_child_connects_anew() {
     passes("a_child_connects_anew", &C11, "tests/c/fork.c", Library::Shared);
 }

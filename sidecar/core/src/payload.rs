@@ -1,7 +1,7 @@
 //! One payload as the ledger knows it: what it is, where its copies are, what is under way.
 
 use payload_manager_types::{
-    Checksum, EntryIndex, Generation, PayloadId, PayloadState, Place, Priority, Tier, TierSet, UnixMillis,
+    Checksum, EntryIndex, Generation, PayloadId, PayloadState, Place, Priority, Protection, Tier, TierSet, UnixMillis,
 };
 
 use crate::board::{BlockRecord, Face, RecordIndex};
@@ -119,8 +119,13 @@ impl Descriptor {
     /// Whether no copy of it outlives the daemon.
     #[must_use]
     pub fn dies_with_daemon(&self) -> bool {
-        let is_sealed = self.placement.is_some_and(|(tier, place)| tier == Tier::Ram && place == Place::SEALED);
-        is_sealed && self.copies.without(Tier::Ram) == TierSet::EMPTY
+        // Of a copy in RAM that is not the fastest, the protection says how it was made.
+        let in_ram = match self.placement {
+            Some((Tier::Gpu, _)) => self.facts.protection == Protection::Sealed,
+            Some((Tier::Ram, place)) => place == Place::SEALED,
+            _ => return false,
+        };
+        (in_ram || !self.copies.contains(Tier::Ram)) && !self.copies.any_durable()
     }
 }
 

@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use payload_manager_tiers::object::Address;
+use payload_manager_types::Tier;
 
 use super::folders::{self, Folder};
 use super::keys::{self, Fallback, KEYS};
 use super::limits::{Capacity, Pages, Settled};
 use super::machine::Machine;
 use super::source::{ConfigError, Problem, Setting, Source};
-use super::value::Value;
+use super::value::{Cards, Value};
 use super::{Config, DirectIo, LogFormat, Peers, units};
 
 /// The configuration in which the later of `given` win.
@@ -32,6 +33,7 @@ pub(super) fn config(machine: &Machine, given: Vec<Setting>) -> Result<Config, C
     let ram = force.capacity("ram", &mut warnings, |asked| Capacity::of_ram(machine, asked, pages))?;
     let disk = force.capacity("disk", &mut warnings, |asked| Capacity::of_disk(machine, &disk_root.path, asked))?;
     let object_store = force.store_beside(&disk_root.path)?;
+    let gpu_eager_copy = force.eager_copy(object_store.is_some())?;
     let peers = force.peers(machine)?;
     let (lease_default, lease_max) = force.lease_times()?;
     let (high_watermark, low_watermark) = force.watermarks()?;
@@ -44,6 +46,9 @@ pub(super) fn config(machine: &Machine, given: Vec<Setting>) -> Result<Config, C
         shm_prefix: force.text("shm-prefix")?,
         ram,
         disk,
+        gpu: force.cards("gpu-memory")?,
+        cuda_driver: PathBuf::from(force.text("cuda-driver")?),
+        gpu_eager_copy,
         object_store,
         max_payload: force.bytes("max-payload")?,
         max_payloads: force.count("max-payloads")?,
@@ -97,6 +102,7 @@ impl InForce {
     getter!(time, Time, Duration);
     getter!(listen, Listen, Option<SocketAddr>);
     getter!(store, Store, Option<Address>);
+    getter!(cards, Cards, Cards);
     getter!(switch, Switch, bool);
     getter!(ids, Ids, Vec<u32>);
     getter!(path, Path, PathBuf);
@@ -178,6 +184,20 @@ impl InForce {
                     .map_or_else(|| mistake("object-store", None), |key| key.problem(message)))
             }
             _ => Ok(store),
+        }
+    }
+
+    fn eager_copy(&self, has_store: bool) -> Result<Option<Tier>, Problem> {
+        const KEY: &str = "gpu-eager-copy";
+        match self.text(KEY)?.as_str() {
+            "ram" => Ok(Some(Tier::Ram)),
+            "disk" => Ok(Some(Tier::Disk)),
+            "object" if has_store => Ok(Some(Tier::Object)),
+            "object" => {
+                let message = "there is no object-store to copy to; name one, or use disk".to_owned();
+                Err(self.0.get(KEY).map_or_else(|| mistake(KEY, None), |setting| setting.problem(message)))
+            }
+            _ => Ok(None),
         }
     }
 

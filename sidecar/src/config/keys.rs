@@ -110,7 +110,7 @@ const fn time(from: Duration, to: Duration) -> Kind {
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Every key, in the order of the help and of `payload-manager config`.
-pub static KEYS: [Key; 28] = [
+pub static KEYS: [Key; 31] = [
     key(
         FOLDERS,
         "runtime-dir",
@@ -143,6 +143,13 @@ pub static KEYS: [Key; 28] = [
     ),
     key(
         FOLDERS,
+        "cuda-driver",
+        Kind::Library,
+        Fallback::Fixed("libcuda.so.1"),
+        "The CUDA driver's library, which is loaded if gpu-memory is set; clients read the same variable",
+    ),
+    key(
+        FOLDERS,
         "object-store",
         Kind::Store,
         Fallback::Fixed("off"),
@@ -168,6 +175,13 @@ pub static KEYS: [Key; 28] = [
         Kind::Capacity,
         Fallback::Derived("80% of what the file system has left"),
         "What the DISK tier may hold; never more than the file system has",
+    ),
+    key(
+        LIMITS,
+        "gpu-memory",
+        Kind::Cards,
+        Fallback::Fixed("off"),
+        "What the GPU tier may take: SIZE of each GPU, or GPU-UUID=SIZE,… of those alone",
     ),
     key(
         LIMITS,
@@ -273,6 +287,13 @@ pub static KEYS: [Key; 28] = [
         Kind::Count { from: 1, to: 99 },
         Fallback::Fixed("80"),
         "Percent of a tier's capacity at which eviction ends; below high-watermark",
+    ),
+    key(
+        COPIES,
+        "gpu-eager-copy",
+        Kind::Choice(&["off", "ram", "disk", "object"]),
+        Fallback::Fixed("off"),
+        "Where what is committed on a GPU is copied to at once, for a GPU's memory goes with the daemon",
     ),
     key(
         COPIES,

@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use payload_manager_tiers::object::Address;
+use payload_manager_types::Tier;
 
 pub use folders::{Folder, FolderError};
 pub use keys::{ENV_PREFIX, Fallback, KEYS, Key, find, nearest};
@@ -35,7 +36,7 @@ pub use limits::{Bound, Capacity, Settled};
 pub use machine::{Machine, Space};
 pub use people::Peers;
 pub use source::{ConfigError, Problem, Setting, Source};
-pub use value::{Kind, Value};
+pub use value::{Cards, Kind, Value};
 
 /// Everything that `serve` needs to know, checked and complete.
 #[derive(Debug, Clone)]
@@ -52,6 +53,12 @@ pub struct Config {
     pub ram: Capacity,
     /// What the DISK tier may hold.
     pub disk: Capacity,
+    /// What the GPU tier may take.
+    pub gpu: Cards,
+    /// The CUDA driver's library.
+    pub cuda_driver: PathBuf,
+    /// Where what is committed on a GPU is copied to at once.
+    pub gpu_eager_copy: Option<Tier>,
     /// The prefix of the OBJECT tier, if there is one.
     pub object_store: Option<Address>,
     /// The largest payload that may be allocated, in bytes.

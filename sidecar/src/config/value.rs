@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use payload_manager_tiers::object::Address;
+use payload_manager_types::DeviceUuid;
 
 use super::units;
 
@@ -41,6 +42,10 @@ pub enum Kind {
     },
     /// `HOST:PORT` on loopback, or `off`.
     Listen,
+    /// Bytes of each GPU, or of those that are named, or `off`.
+    Cards,
+    /// The name of a library that the system finds, or an absolute path.
+    Library,
     /// The URI of a prefix in an object store, or `off`.
     Store,
     /// 1 to 32 of `a-z 0-9 . _ -`.
@@ -72,6 +77,8 @@ pub enum Value {
     Count(u64),
     /// A loopback address, or none.
     Listen(Option<SocketAddr>),
+    /// What may be taken of which GPU.
+    Cards(Cards),
     /// Where an object store is, or nowhere.
     Store(Option<Address>),
     /// User or group numbers.
@@ -81,6 +88,20 @@ pub enum Value {
     /// On or off.
     Switch(bool),
 }
+
+/// What may be taken of which GPU, in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cards {
+    /// Nothing.
+    Off,
+    /// So much of each.
+    Each(u64),
+    /// So much of these.
+    Named(Vec<(DeviceUuid, u64)>),
+}
+
+/// The least that can be taken of a GPU, in bytes: its driver gives no less.
+const CARD_LEAST: u64 = 2 << 20;
 
 /// The smallest capacity that a tier can have: one page.
 const PAGE: u64 = 4096;
@@ -99,6 +120,8 @@ impl Kind {
             Self::Time { from, to } => units::parse_time(text).and_then(|time| time_within(time, from, to)),
             Self::Count { from, to } => count(text, from, to),
             Self::Listen => listen(text),
+            Self::Cards => cards(text),
+            Self::Library => library(text),
             Self::Store => store(text),
             Self::Prefix => prefix(text),
             Self::Users => super::people::users(text).map(Value::Ids),
@@ -121,6 +144,8 @@ impl Kind {
             Self::Time { .. } => "a time such as \"20s\"",
             Self::Count { .. } => "a whole number",
             Self::Listen => "\"HOST:PORT\" or \"off\"",
+            Self::Cards => "a size such as \"8GiB\", \"GPU-UUID=SIZE,...\", or \"off\"",
+            Self::Library => "a library's name or path in quotes",
             Self::Store => "a URI in quotes, or \"off\"",
             Self::Prefix => "a short name in quotes",
             Self::Users => "a list of user names or numbers, such as [0, \"alice\"]",
@@ -140,6 +165,8 @@ impl Kind {
             Self::Time { .. } => "TIME",
             Self::Count { .. } => "NUMBER",
             Self::Listen => "HOST:PORT",
+            Self::Cards => "SIZES",
+            Self::Library => "LIBRARY",
             Self::Store => "URI",
             Self::Prefix => "NAME",
             Self::Users => "USERS",
@@ -173,6 +200,12 @@ impl fmt::Display for Value {
             Self::Count(count) => write!(f, "{count}"),
             Self::Listen(None) => f.write_str("off"),
             Self::Listen(Some(address)) => write!(f, "{address}"),
+            Self::Cards(Cards::Off) => f.write_str("off"),
+            Self::Cards(Cards::Each(bytes)) => f.write_str(&units::size(*bytes)),
+            Self::Cards(Cards::Named(cards)) => {
+                let named = |(uuid, bytes): &(DeviceUuid, u64)| format!("{uuid}={}", units::size(*bytes));
+                f.write_str(&cards.iter().map(named).collect::<Vec<_>>().join(","))
+            }
             Self::Store(None) => f.write_str("off"),
             Self::Store(Some(address)) => write!(f, "{address}"),
             Self::Ids(ids) => f.write_str(&ids.iter().map(u32::to_string).collect::<Vec<_>>().join(",")),
@@ -239,6 +272,37 @@ fn listen(text: &str) -> Result<Value, String> {
         )),
         None => Err(format!("{text:?} is no HOST:PORT; write 127.0.0.1:50051, [::1]:50051, localhost:50051 or off")),
     }
+}
+
+fn cards(text: &str) -> Result<Value, String> {
+    let size = |text: &str| match units::parse_size(text).and_then(|n| bytes_within(n, CARD_LEAST, units::LARGEST))? {
+        Value::Bytes(bytes) => Ok(bytes),
+        _ => Err(format!("{text:?} is no size")),
+    };
+    if text == "off" {
+        return Ok(Value::Cards(Cards::Off));
+    }
+    if !text.contains('=') {
+        return size(text).map(|bytes| Value::Cards(Cards::Each(bytes)));
+    }
+    let mut named: Vec<(DeviceUuid, u64)> = Vec::new();
+    for card in text.split(',') {
+        let (uuid, bytes) = card.split_once('=').ok_or_else(|| format!("{card:?} is no GPU-UUID=SIZE"))?;
+        let uuid: DeviceUuid =
+            uuid.trim().parse().map_err(|error| format!("{error}; `nvidia-smi -L` shows the UUIDs of GPUs"))?;
+        if named.iter().any(|(other, _)| *other == uuid) {
+            return Err(format!("{uuid} is named twice"));
+        }
+        named.push((uuid, size(bytes.trim())?));
+    }
+    Ok(Value::Cards(Cards::Named(named)))
+}
+
+fn library(text: &str) -> Result<Value, String> {
+    if text.is_empty() || text.contains('\0') || (text.contains('/') && !text.starts_with('/')) {
+        return Err(format!("{text:?} is neither a library's name nor an absolute path"));
+    }
+    Ok(Value::Text(text.into()))
 }
 
 fn store(text: &str) -> Result<Value, String> {

@@ -12,7 +12,7 @@
 //! full, `evictor` who goes before it is, `pin` who does not, `reaper` what time does to it, `metadata` and `lineage`
 //! what is said about it (`archivist` beside its bytes, too), `watching` who follows its changes, `sessions` who reads without asking, `segments` what they
 //! write into (`compaction` empties those they leave behind), `swift` what is done for them without waiting, `quota` what they
-//! may keep from being freed, `streams` the logs that name it, `recovery` what
+//! may keep from being freed, `gpu` what lies on cards, `streams` the logs that name it, `recovery` what
 //! start-up makes of what it finds.
 //!
 //! What changes state runs as a task of the engine's own ([`Engine::detached`]): a caller who hangs up in the middle
@@ -24,6 +24,7 @@ mod compaction;
 pub mod error;
 mod evictor;
 pub mod gate;
+mod gpu;
 mod leases;
 mod leftovers;
 mod lineage;
@@ -56,7 +57,7 @@ use payload_manager_catalog::{Reader, StoreError};
 use payload_manager_core::Ledger;
 use payload_manager_core::backlog::Retired;
 use payload_manager_core::ledger::{Now, Stats};
-use payload_manager_tiers::{Location, Memfds, Notes, Segments, TierStore};
+use payload_manager_tiers::{GpuTier, Location, Memfds, Notes, Segments, TierStore};
 use payload_manager_types::{PayloadId, Place, Tier};
 use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -86,6 +87,10 @@ pub struct Parts {
     pub segments: Segments,
     /// Those of SEALED payloads, of the same tier.
     pub memfds: Memfds,
+    /// The GPU tier, if there is one.
+    pub gpu: Option<GpuTier>,
+    /// Where what is committed on a GPU is copied to at once, so that it outlives the daemon.
+    pub gpu_eager_copy: Option<Tier>,
     /// The way to the catalog.
     pub gate: Gate,
     /// What time it is.
@@ -118,6 +123,8 @@ struct Inner {
     notes: Vec<Arc<dyn Notes>>,
     segments: Segments,
     memfds: Memfds,
+    gpu: Option<GpuTier>,
+    gpu_eager_copy: Option<Tier>,
     gate: Gate,
     clock: Arc<dyn Clock>,
     archive: ArchiveWriter,
@@ -162,12 +169,15 @@ impl Engine {
         let start = catalog.next_start()?;
         let watchers = watching::Watchers::new(catalog.instance(), start);
         parts.segments.number_from(start);
+        parts.gpu.iter().for_each(|gpu| gpu.number_from(start));
         Ok(Self(Arc::new(Inner {
             ledger: Mutex::new(parts.ledger),
             tiers: parts.tiers,
             notes: parts.notes,
             segments: parts.segments,
             memfds: parts.memfds,
+            gpu: parts.gpu,
+            gpu_eager_copy: parts.gpu_eager_copy,
             gate: parts.gate,
             clock: parts.clock,
             archive: parts.archive,
@@ -211,6 +221,8 @@ impl Engine {
         self.0.tasks.spawn("leftovers", async move { engine.free_what_is_left().await });
         let engine = self.clone();
         self.0.tasks.spawn("compaction", async move { engine.compact().await });
+        let engine = self.clone();
+        self.0.tasks.spawn("cards", async move { engine.watch_cards().await });
     }
 
     /// Every task of the daemon.

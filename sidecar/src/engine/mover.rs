@@ -133,6 +133,14 @@ impl Engine {
         self.move_to(id, tier, Aim::Apart).await
     }
 
+    /// Makes a copy in a slower tier, beside what there is.
+    ///
+    /// # Errors
+    /// As [`Self::promote`].
+    pub(super) async fn back_up(&self, id: PayloadId, to: Tier) -> Result<Descriptor, Error> {
+        self.move_to(id, to, Aim::Beside).await
+    }
+
     async fn move_to(&self, id: PayloadId, to: Tier, aim: Aim) -> Result<Descriptor, Error> {
         let engine = self.clone();
         self.detached("move", async move { engine.move_now(id, to, aim).await }).await
@@ -177,6 +185,7 @@ impl Engine {
             Aim::Faster => ledger.promote(id, to, now),
             Aim::Slower => ledger.spill(id, to, now),
             Aim::Apart => ledger.set_apart(id, to, now),
+            Aim::Beside => ledger.back_up(id, to, now),
         };
         Ok(match begun? {
             Begun::Copy(ticket) => Move::Running(self.carry_out(ticket)),
@@ -209,6 +218,8 @@ enum Aim {
     Slower,
     /// A copy of its own in the same tier.
     Apart,
+    /// A copy in a slower tier, beside those in faster ones.
+    Beside,
 }
 
 /// What came of asking for a move.

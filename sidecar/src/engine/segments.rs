@@ -33,6 +33,7 @@ impl Engine {
 
     /// It may not any more: what it left warm is given back in the background.
     pub fn end_segments(&self, session: u32) {
+        self.end_slabs(session);
         let own = self.segments().end(session);
         if own.is_empty() {
             return;
@@ -57,10 +58,10 @@ impl Engine {
         self.segments().share(unit, session)
     }
 
-    /// Memory behind a session's segments, in bytes.
+    /// Memory behind a session's segments and slabs, in bytes.
     #[must_use]
     pub fn segment_bytes(&self, session: u32) -> u64 {
-        self.segments().bytes_of(session)
+        self.segments().bytes_of(session) + self.slab_bytes(session)
     }
 
     /// Where a new payload goes, if memory is at hand there.

@@ -7,9 +7,10 @@ use payload_manager_core::ledger::{AllocateRequest, Allocation, Deletion, Now};
 use payload_manager_core::payload::Descriptor;
 use payload_manager_core::{Ledger, Refusal};
 use payload_manager_tiers::{Sealed, TierError, TierStore, Written};
-use payload_manager_types::{BlockName, EntryIndex, EvictionPolicy, PayloadId, Place, Protection, Tier};
+use payload_manager_types::{BlockName, DeviceUuid, EntryIndex, EvictionPolicy, PayloadId, Place, Protection, Tier};
 
 use super::gate::{Pass, Pending};
+use super::gpu::Seat;
 use super::{Engine, Error, SharedPages, blocking};
 use crate::archive::Said;
 use crate::failpoint;
@@ -35,6 +36,8 @@ pub struct NewPayload {
     pub alignment: u32,
     /// The session that fills it, if it is one's.
     pub session: Option<u32>,
+    /// The cards it may be on, the first the most wanted; none: any.
+    pub devices: Vec<DeviceUuid>,
 }
 
 impl Engine {
@@ -50,10 +53,11 @@ impl Engine {
     async fn allocate_now(&self, new: NewPayload) -> Result<Descriptor, Error> {
         offered(&new)?;
         let place = self.place_for(&new).await?;
+        let seat = Seat::of(&new);
         let request = self.asked(new, place);
         let mut relieved = false;
         loop {
-            let error = match self.allocate_once(&request).await {
+            let error = match self.allocate_once(&request, seat.as_ref()).await {
                 Ok(allocated) => return Ok(allocated),
                 Err(error) => error,
             };
@@ -64,7 +68,7 @@ impl Engine {
         }
     }
 
-    async fn allocate_once(&self, request: &AllocateRequest) -> Result<Descriptor, Error> {
+    async fn allocate_once(&self, request: &AllocateRequest, seat: Option<&Seat>) -> Result<Descriptor, Error> {
         let allocation = loop {
             let asked = self.ledger().allocate(request.clone(), self.now());
             match asked {
@@ -74,7 +78,7 @@ impl Engine {
             }
         };
         failpoint::hit("allocate-reserved");
-        let made = self.make(&allocation).await;
+        let made = self.make(&allocation, seat.cloned()).await;
         self.allocated(allocation, made)
     }
 
@@ -114,7 +118,7 @@ impl Engine {
     }
 
     /// The row where no record says enough, then the space itself.
-    async fn make(&self, allocation: &Allocation) -> Result<Place, Error> {
+    async fn make(&self, allocation: &Allocation, seat: Option<Seat>) -> Result<Place, Error> {
         let (id, size, tier) = (allocation.id(), allocation.size(), allocation.tier());
         let row = allocation.row();
         let written = tier != Tier::Ram || !row.labels.is_empty();
@@ -123,7 +127,11 @@ impl Engine {
             failpoint::hit("allocate-row-written");
         }
         let (engine, place) = (self.clone(), allocation.place());
-        let made = quickly(tier, size, move || engine.make_now(tier, id, place, size)).await;
+        let made = quickly(tier, size, move || match seat {
+            Some(seat) => engine.make_on_card(id, size, &seat),
+            None => engine.make_now(tier, id, place, size),
+        })
+        .await;
         if made.is_err() && written {
             self.submit_delete(id, Vec::new(), Durability::Soon).await?.done().await?;
         }
@@ -224,7 +232,9 @@ impl Engine {
         let row = Ledger::<SharedPages>::committed_row(facts, sealed.checksum);
         let first = match tier {
             Tier::Disk | Tier::Object => Some(Durability::Synced),
-            Tier::Ram | Tier::Gpu => (!facts.labels.is_empty()).then_some(Durability::Committed),
+            // Nothing but the row remembers it when its card's memory is gone.
+            Tier::Gpu => Some(Durability::Committed),
+            Tier::Ram => (!facts.labels.is_empty()).then_some(Durability::Committed),
         };
         let Some(durability) = first else {
             let pass = self.0.gate.pass().await?;
@@ -238,6 +248,9 @@ impl Engine {
             self.ring_archivist();
         }
         failpoint::hit("commit-done");
+        if tier == Tier::Gpu {
+            self.copy_eagerly(id, &facts.policy);
+        }
         Ok(committed.descriptor)
     }
 

@@ -224,5 +224,6 @@ pub(crate) fn new_payload(asked: Allocate) -> NewPayload {
         labels: Labels { dataset, producer, tags },
         alignment: asked.alignment.unwrap_or(1),
         session: None,
+        devices: Vec::new(),
     }
 }

@@ -1,12 +1,13 @@
 //! The gRPC edge: thin handlers over the engine, one file a service. Wire types come in here and go no further.
 //!
-//! `wire` turns what the engine says into messages, `status` its errors into codes; `serve` listens.
+//! `wire` turns what the engine says into messages, `status` its errors into codes; `serve` listens, `health` says how it is.
 
 mod admin;
 mod calls;
 pub(crate) mod catalog;
 mod data;
 mod deadline;
+pub(crate) mod health;
 mod leases;
 mod lineage;
 mod metadata;

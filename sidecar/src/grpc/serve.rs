@@ -13,9 +13,7 @@ use payload_manager_api::services::v1::payload_data_service_server::PayloadDataS
 use payload_manager_api::services::v1::payload_stream_service_server::PayloadStreamServiceServer;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
-use tonic::server::NamedService;
 use tonic::service::{InterceptorLayer, Routes};
-use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tonic_reflection::server::Builder as Reflection;
 use tower::util::MapResponseLayer;
@@ -23,18 +21,10 @@ use tower::util::MapResponseLayer;
 use super::Service;
 use super::calls::Calls;
 use super::deadline::KeepDeadline;
+use super::health;
 use super::peers::Doorkeeper;
 use crate::config::Peers;
 use crate::engine::Engine;
-
-/// Whose health is told; the empty name stands for the daemon as a whole.
-const SERVICES: [&str; 5] = [
-    "",
-    PayloadAdminServiceServer::<Service>::NAME,
-    PayloadCatalogServiceServer::<Service>::NAME,
-    PayloadDataServiceServer::<Service>::NAME,
-    PayloadStreamServiceServer::<Service>::NAME,
-];
 
 /// The name of the gRPC socket in the runtime folder.
 pub(crate) const CONTROL_SOCKET: &str = "control.sock";
@@ -134,21 +124,8 @@ impl Listeners {
                 ended(calls.serve(server, stopping).await);
             });
         }
-        let (stopping, mut health) = (engine.tasks().clone(), reporter);
-        engine.tasks().spawn("health", async move {
-            stopping.stopping().await;
-            not_serving(&mut health).await;
-        });
+        engine.tasks().spawn("health", health::follow(engine.clone(), reporter));
         Ok(())
-    }
-}
-
-/// Tells those who watch the health that this daemon is on its way out, and lets go of them: a watch has no end of its
-/// own, and would keep a stop waiting for as long as it may.
-async fn not_serving(reporter: &mut HealthReporter) {
-    for service in SERVICES {
-        reporter.set_service_status(service, ServingStatus::NotServing).await;
-        reporter.clear_service_status(service).await;
     }
 }
 
@@ -168,10 +145,8 @@ fn ended(result: Option<Result<(), tonic::transport::Error>>) {
 
 async fn routes(engine: &Engine) -> Result<(HealthReporter, Routes), ListenError> {
     let service = Service { engine: engine.clone() };
-    let (reporter, health) = tonic_health::server::health_reporter();
-    for service in SERVICES {
-        reporter.set_service_status(service, ServingStatus::Serving).await;
-    }
+    let (reporter, told) = tonic_health::server::health_reporter();
+    health::begin(&reporter).await;
     let described = || {
         Reflection::configure()
             .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
@@ -181,7 +156,7 @@ async fn routes(engine: &Engine) -> Result<(HealthReporter, Routes), ListenError
         .add_service(PayloadDataServiceServer::new(service.clone()))
         .add_service(PayloadStreamServiceServer::new(service.clone()))
         .add_service(PayloadAdminServiceServer::new(service))
-        .add_service(health)
+        .add_service(told)
         .add_service(described().build_v1()?)
         .add_service(described().build_v1alpha()?);
     Ok((reporter, routes))

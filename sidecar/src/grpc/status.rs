@@ -57,8 +57,8 @@ pub(crate) fn peer_not_allowed(uid: u32, gid: u32) -> Status {
 }
 
 /// A session is asked for something that only a call can do.
-pub(crate) fn ram_alone() -> Status {
-    let message = "preferred_tier: a session allocates in RAM alone; call AllocatePayload for the rest";
+pub(crate) fn memory_alone() -> Status {
+    let message = "preferred_tier: a session allocates in RAM and on GPUs alone; call AllocatePayload for the rest";
     status(Code::InvalidArgument, Reason::TierRequired, message, [("field", "preferred_tier".to_owned())])
 }
 

@@ -65,6 +65,10 @@ fn location(engine: &Engine, id: PayloadId, tier: Tier, place: Place, length: u6
             let segment = object_bytes.unwrap_or(length);
             WireLocation::Ram { name, unit: place.unit, offset, segment, length }
         }
+        Location::Device { uuid, ordinal, handle, offset, bytes } => {
+            let (uuid, unit) = (Some(uuid), place.unit);
+            WireLocation::Gpu { device: ordinal, uuid, unit, handle, offset, segment: bytes, length }
+        }
         Location::Passed => WireLocation::Ram { name: String::new(), unit: 0, offset: 0, segment: length, length },
         Location::File { path, offset } => {
             WireLocation::File { path: path.to_string_lossy().into_owned(), offset, length }

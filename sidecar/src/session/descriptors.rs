@@ -8,6 +8,7 @@ use nix::fcntl::OFlag;
 use payload_manager_core::payload::Descriptor;
 use payload_manager_shm::memfd::Access;
 use payload_manager_shm::object;
+use payload_manager_tiers::gpu::SharedSlab;
 use payload_manager_tiers::ram::segments::Mapped;
 use payload_manager_tiers::{Location, TierError};
 use payload_manager_types::{PayloadId, Tier};
@@ -15,8 +16,8 @@ use payload_manager_types::{PayloadId, Tier};
 use crate::engine::sessions::Leased;
 use crate::engine::{Engine, Error};
 
-/// A block for reading.
-pub(super) fn for_reading(engine: &Engine, leased: &Leased) -> Result<File, Error> {
+/// A block for reading; none of what is on a GPU, which is opened by what its location says.
+pub(super) fn for_reading(engine: &Engine, leased: &Leased) -> Result<Option<File>, Error> {
     let id = leased.descriptor.facts.id;
     let (tier, file) = match &leased.location {
         Location::SharedMemory { name, .. } => (Tier::Ram, object::open_read_only(name)),
@@ -25,10 +26,11 @@ pub(super) fn for_reading(engine: &Engine, leased: &Leased) -> Result<File, Erro
             let flags = (OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC).bits();
             (Tier::Disk, OpenOptions::new().read(true).custom_flags(flags).open(path))
         }
+        Location::Device { .. } => return Ok(None),
         // There is no descriptor of an object; its reader goes by the URI.
         Location::Object { .. } => (Tier::Object, Err(std::io::ErrorKind::Unsupported.into())),
     };
-    file.map_err(|error| failed(id, tier, error))
+    file.map(Some).map_err(|error| failed(id, tier, error))
 }
 
 /// An allocation in RAM, for its producer; none where it is in a segment, which is mapped once.
@@ -41,7 +43,7 @@ pub(super) fn for_writing(engine: &Engine, made: &Descriptor) -> Result<Option<F
     let file = match location {
         Some(Location::SharedMemory { name, .. }) => object::open(&name),
         Some(Location::Passed) => engine.sealed_memory(id, Access::Write),
-        Some(Location::File { .. } | Location::Object { .. }) | None => {
+        Some(Location::File { .. } | Location::Object { .. } | Location::Device { .. }) | None => {
             return Err(Error::Bug(format!("payload {id}: allocated in RAM, and not there")));
         }
     };
@@ -52,6 +54,12 @@ pub(super) fn for_writing(engine: &Engine, made: &Descriptor) -> Result<Option<F
 pub(super) fn of_segment(engine: &Engine, segment: u32, session: u32) -> Result<Option<Mapped>, Error> {
     let shared = engine.segment(segment, session);
     shared.map_err(|error| Error::Bug(format!("segment {segment} can't be opened for a session: {error}")))
+}
+
+/// A slab, if it is one.
+pub(super) fn of_slab(engine: &Engine, slab: u32, session: u32) -> Result<Option<SharedSlab>, Error> {
+    let shared = engine.slab(slab, session);
+    shared.map_err(|error| Error::Bug(format!("slab {slab} can't be opened for a session: {error}")))
 }
 
 fn failed(id: PayloadId, tier: Tier, error: io::Error) -> Error {

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use payload_manager_api::convert;
 use payload_manager_api::core::v1::PayloadId as WireId;
 use payload_manager_api::session::v1::{
-    Abort, Allocate, AllocateResult, Allocated, Commit, Delete, ItemResult, Open, OpenResult, Opened,
+    Abort, Allocate, AllocateResult, Allocated, Commit, Delete, DeviceSlab, ItemResult, Open, OpenResult, Opened,
     Place as WirePlace, Request, Segment, SegmentResult, Segments, Shared, allocate_result, open_result, request::Verb,
     response::Outcome, segment_result,
 };
@@ -16,8 +16,9 @@ use payload_manager_core::Refusal;
 use payload_manager_core::payload::Descriptor;
 use payload_manager_shm::fdpass::MOST_DESCRIPTORS;
 use payload_manager_tiers::Location;
+use payload_manager_tiers::gpu::{Key, SharedSlab};
 use payload_manager_tiers::ram::segments::Mapped;
-use payload_manager_types::{PayloadId, Tier};
+use payload_manager_types::{DeviceUuid, PayloadId, Tier};
 use tonic::Status;
 
 use super::answer::{Answer, item, not_allocated, not_opened};
@@ -71,8 +72,9 @@ impl Server {
     fn allocate(&mut self, at: u64, number: u64, session: u32, asked: Allocate) -> Result<(), Over> {
         at_most(asked.requests.len(), MOST_SHOWN)?;
         let engine = self.engine.clone();
-        let asked: Vec<Result<NewPayload, Status>> =
-            asked.requests.into_iter().map(|asked| new_payload(asked, session)).collect();
+        let devices = devices(asked.devices)?;
+        let new = |asked| new_payload(asked, session).map(|new| NewPayload { devices: devices.clone(), ..new });
+        let asked: Vec<Result<NewPayload, Status>> = asked.requests.into_iter().map(new).collect();
         let done: Vec<Option<Result<Descriptor, Status>>> = asked
             .iter()
             .map(|new| match new {
@@ -189,7 +191,14 @@ fn new_payload(
 ) -> Result<NewPayload, Status> {
     let asked = convert::Allocate::try_from(asked).map_err(status::invalid)?;
     let new = NewPayload { session: Some(session), ..catalog::new_payload(asked) };
-    if new.tier == Tier::Ram { Ok(new) } else { Err(status::ram_alone()) }
+    if matches!(new.tier, Tier::Ram | Tier::Gpu) { Ok(new) } else { Err(status::memory_alone()) }
+}
+
+/// The cards that a client can reach.
+fn devices(named: Vec<Vec<u8>>) -> Result<Vec<DeviceUuid>, Over> {
+    at_most(named.len(), MOST_SHOWN)?;
+    let uuids = named.iter().map(|uuid| DeviceUuid::try_from(uuid.as_slice()));
+    uuids.collect::<Result<_, _>>().map_err(|_| Over::Broke("a device that is not named by a UUID"))
 }
 
 /// What was allocated, with its descriptors; what can't be opened is given up with the session.
@@ -231,9 +240,11 @@ fn opened(engine: &Engine, number: u64, leased: Vec<Result<Leased, Status>>) -> 
     let mut files: Vec<File> = Vec::new();
     let results = leased.into_iter().map(|leased| {
         let leased = leased?;
-        files.push(descriptors::for_reading(engine, &leased).map_err(status::failed)?);
+        files.extend(descriptors::for_reading(engine, &leased).map_err(status::failed)?);
         let offset = match leased.location {
-            Location::SharedMemory { offset, .. } | Location::File { offset, .. } => offset,
+            Location::SharedMemory { offset, .. } | Location::File { offset, .. } | Location::Device { offset, .. } => {
+                offset
+            }
             Location::Passed | Location::Object { .. } => 0,
         };
         let place = WirePlace {
@@ -241,6 +252,7 @@ fn opened(engine: &Engine, number: u64, leased: Vec<Result<Leased, Status>>) -> 
             offset_bytes: offset,
             length_bytes: leased.length,
             payload_descriptor: Some(wire::descriptor(engine, &leased.descriptor)),
+            on_device: matches!(leased.location, Location::Device { .. }),
         };
         Ok(OpenResult { outcome: Some(open_result::Outcome::Place(place)) })
     });
@@ -252,14 +264,27 @@ fn opened(engine: &Engine, number: u64, leased: Vec<Result<Leased, Status>>) -> 
 fn shared(engine: &Engine, number: u64, session: u32, ids: &[u32]) -> Answer {
     let mut files = Vec::new();
     let mut share = |id: &u32| {
+        if let Some(slab) = descriptors::of_slab(engine, *id, session).map_err(status::failed)? {
+            let SharedSlab { uuid, bytes, writable, shared, key } = slab;
+            let ipc_handle = match key {
+                Key::Handle(handle) => handle.0.to_vec(),
+                Key::Descriptor(file) => {
+                    files.push(file);
+                    Vec::new()
+                }
+            };
+            let device_uuid = uuid.0.to_vec();
+            let slab = DeviceSlab { device_uuid, length_bytes: bytes, writable, ipc_handle, shared };
+            return Ok(segment_result::Outcome::Slab(slab));
+        }
         let mapped = descriptors::of_segment(engine, *id, session).map_err(status::failed)?;
         let Mapped { name, bytes, file, writable } = mapped.ok_or_else(|| status::segment_not_found(*id))?;
         files.push(file);
-        Ok(Segment { shm_name: name, length_bytes: bytes, writable })
+        Ok(segment_result::Outcome::Segment(Segment { shm_name: name, length_bytes: bytes, writable }))
     };
     let results = ids.iter().map(|id| SegmentResult {
         outcome: Some(match share(id) {
-            Ok(segment) => segment_result::Outcome::Segment(segment),
+            Ok(shared) => shared,
             Err::<_, Status>(status) => segment_result::Outcome::Error((&status).into()),
         }),
     });

@@ -1,7 +1,7 @@
 //! Where the bytes lie. One [`TierStore`] a tier; [`copy`](copy::copy) moves bytes between any two of them.
 //!
 //! A back end knows how to hold bytes; it does not know budgets, leases, states or policies: those are the ledger's.
-//! [`HeapTier`] is the reference, [`RamTier`] and [`DiskTier`] are what clients open, [`ObjectTier`] what they upload to
+//! [`HeapTier`] is the reference, [`GpuTier`], [`RamTier`] and [`DiskTier`] are what clients open, [`ObjectTier`] what they upload to
 //! and download from; [`Faulty`] wraps any of them for
 //! tests of what goes wrong. One conformance suite runs over all.
 //!
@@ -18,6 +18,7 @@ mod fail;
 pub mod faulty;
 mod file;
 pub mod gauge;
+pub mod gpu;
 pub mod heap;
 mod notes;
 pub mod object;
@@ -30,6 +31,7 @@ pub use copy::{Job, Watch};
 pub use disk::{DiskOptions, DiskTier, Found};
 pub use faulty::Faulty;
 pub use gauge::{CgroupGauge, MemoryGauge, Room, Unlimited};
+pub use gpu::GpuTier;
 pub use heap::HeapTier;
 pub use notes::Notes;
 pub use object::{ObjectOptions, ObjectTier};

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use payload_manager_types::{Checksum, PayloadId, Place, Tier};
+use payload_manager_types::{Checksum, DeviceUuid, PayloadId, Place, Tier};
 
 /// Why a tier could not do it. Names the payload where there is one; nothing is left half done.
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +116,19 @@ pub enum Location {
         path: PathBuf,
         /// Bytes from its start.
         offset: u64,
+    },
+    /// Memory of a GPU.
+    Device {
+        /// Which one.
+        uuid: DeviceUuid,
+        /// Its number in the daemon.
+        ordinal: u32,
+        /// Size and CUDA IPC handle of the allocation, 72 bytes; empty if it is opened by a descriptor.
+        handle: Vec<u8>,
+        /// Bytes from the start of the allocation.
+        offset: u64,
+        /// How long the allocation is, in bytes.
+        bytes: u64,
     },
     /// An object in a store.
     Object {
@@ -234,6 +247,26 @@ pub trait Source: Send {
     /// # Errors
     /// [`TierError::Io`].
     fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<usize, TierError>;
+
+    /// Buffers that it is read into faster than into others, if there are any.
+    fn buffers(&self) -> Option<Box<dyn Buffers>> {
+        None
+    }
+}
+
+/// Lends buffers for a copy.
+pub trait Buffers {
+    /// One of them, or `None` while all are lent. It goes back when it is dropped.
+    fn lend(&self) -> Option<Box<dyn Lent>>;
+}
+
+/// A buffer on loan. It begins at a multiple of 4 KiB, and has a multiple of 4 KiB.
+pub trait Lent: Send {
+    /// All of it, for reading.
+    fn bytes(&self) -> &[u8];
+
+    /// All of it, for writing.
+    fn bytes_mut(&mut self) -> &mut [u8];
 }
 
 /// Writes one copy.
@@ -243,6 +276,11 @@ pub trait Sink: Send {
     /// # Errors
     /// [`TierError::Full`], [`TierError::Io`].
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<(), TierError>;
+
+    /// Buffers that it is written from faster than from others, if there are any.
+    fn buffers(&self) -> Option<Box<dyn Buffers>> {
+        None
+    }
 
     /// Every byte is written: makes the copy readable under its final name, read-only, and where the tier is durable
     /// synced, with `archive` beside it.

@@ -182,8 +182,10 @@ impl Client {
         let (preferred_tier, protection) = (WireTier::Ram as i32, protection as i32);
         let request =
             |size: &u64| AllocatePayloadRequest { size_bytes: *size, preferred_tier, protection, ..Default::default() };
-        let (outcome, files) =
-            self.peer.ask(Verb::Allocate(Allocate { requests: sizes.iter().map(request).collect() })).unwrap();
+        let (outcome, files) = self
+            .peer
+            .ask(Verb::Allocate(Allocate { requests: sizes.iter().map(request).collect(), devices: Vec::new() }))
+            .unwrap();
         let Outcome::Allocated(Allocated { results }) = outcome else { panic!("not allocated: {outcome:?}") };
         let mut files = files.into_iter().map(File::from);
         let one = |result: payload_manager_api::session::v1::AllocateResult| match result.outcome.unwrap() {
@@ -204,6 +206,7 @@ impl Client {
         match results.into_iter().next().unwrap().outcome.unwrap() {
             segment_result::Outcome::Segment(segment) => Ok((segment, files.pop().unwrap().into())),
             segment_result::Outcome::Error(error) => Err(error.into()),
+            segment_result::Outcome::Slab(slab) => panic!("a slab: {slab:?}"),
         }
     }
 

@@ -1,13 +1,18 @@
 //! Leases taken without a call (promise: stable-lease).
 
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use payload_manager_api::Reason;
 use payload_manager_api::admin::v1::{ListLeasesRequest, ListSessionsRequest};
 use payload_manager_api::core::v1::Tier;
+use payload_manager_api::session::v1::request::Verb;
+use payload_manager_api::session::v1::response::Outcome;
+use payload_manager_api::session::v1::{Open, Opened, open_result};
 use payload_manager_shm::Wanted;
 use payload_manager_shm::slot::SlotState;
+use payload_manager_test_cuda::Machine;
 use payload_manager_tests::rpc::id_of;
 use payload_manager_tests::wait::eventually_async;
 use payload_manager_tests::{Daemon, Setup, v1};
@@ -43,6 +48,35 @@ async fn a_lease_taken_without_a_call_keeps_its_bytes_through_spill_and_promotio
     backlog_is_empty(&mut rpc).await;
     drop(client);
     sessions_are(&daemon, &rpc, 0).await;
+}
+
+/// What is leased is opened where the lease is, whatever is faster by then: a copy on a GPU comes without a descriptor.
+#[tokio::test(flavor = "multi_thread")]
+async fn descriptors_stay_with_their_payloads_when_one_of_them_has_gone_to_a_gpu() {
+    let machine = Machine::with_one(64 << 20);
+    let setup = machine.environment().into_iter().fold(Setup::new(), |setup, (name, value)| setup.env(name, value));
+    let daemon = setup.flag("gpu-memory", "32MiB").start();
+    let mut rpc = daemon.rpc().await;
+    let (first, second) = (v1::pattern(1, 5000), v1::pattern(2, 5000));
+    let ids = [id_of(&rpc.put(Tier::Ram, &first).await.unwrap()), id_of(&rpc.put(Tier::Ram, &second).await.unwrap())];
+    let client = Client::of(&daemon);
+    let leases = ids.each_ref().map(|id| client.take(id));
+    rpc.promote(ids[0].clone(), Tier::Gpu).await.unwrap();
+
+    let (outcome, files) = client.peer.ask(Verb::Open(Open { ids: ids.to_vec() })).unwrap();
+    let Outcome::Opened(Opened { results }) = outcome else { panic!("not opened: {outcome:?}") };
+    let places = results.into_iter().map(|result| match result.outcome.unwrap() {
+        open_result::Outcome::Place(place) => place,
+        open_result::Outcome::Error(error) => panic!("{error:?}"),
+    });
+    let files: Vec<File> = files.into_iter().map(File::from).collect();
+    assert_eq!(files.len(), 2);
+    for ((place, file), (bytes, lease)) in places.zip(&files).zip([&first, &second].into_iter().zip(&leases)) {
+        assert!(!place.on_device && place.generation == u32::from(lease.block().generation));
+        let mut found = vec![0; bytes.len()];
+        file.read_exact_at(&mut found, place.offset_bytes).unwrap();
+        assert!(found == *bytes, "another payload's bytes");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

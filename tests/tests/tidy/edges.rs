@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::tree::{files, has_word, rust};
 
 /// What each of our crates may be built from. What is not here may use everything, and nobody may use it.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
+    ("payload-manager-test-cuda", &[]),
     ("payload-manager-types", &[]),
     ("payload-manager-api", &["payload-manager-types"]),
     ("payload-manager-shm", &["payload-manager-types"]),
@@ -125,8 +126,8 @@ fn one_file_says_which_code_an_error_gets() {
 }
 
 #[test]
-fn the_daemon_uses_its_own_client_in_the_demo_only() {
-    only_in("payload_manager_client", &["sidecar/src/demo"]);
+fn the_daemon_uses_its_own_client_where_it_is_shown_to_people_only() {
+    only_in("payload_manager_client", &["sidecar/src/demo", "sidecar/src/gpu_check"]);
 }
 
 #[test]

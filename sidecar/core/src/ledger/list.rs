@@ -98,7 +98,7 @@ impl<B: Board> Ledger<B> {
             })
             .map(|range| range.rev().filter(live).peekable())
             .collect();
-        let mut out = Vec::with_capacity(size);
+        let mut out = Vec::with_capacity(size.min(self.payloads.len()));
         loop {
             let newest =
                 lists.iter_mut().filter_map(|l| l.peek().copied().map(|age| (*age, l))).max_by_key(|(a, _)| *a);

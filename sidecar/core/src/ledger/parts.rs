@@ -1,6 +1,6 @@
-//! Payloads in segments that are to go: which of them may move now.
+//! Payloads by where their copies lie: which of those in segments that are to go may move now, and what was on a card.
 
-use payload_manager_types::{BlockName, PayloadId, Tier};
+use payload_manager_types::{BlockName, PayloadId, Place, Tier};
 
 use super::list::Cursor;
 use super::{Age, Ledger};
@@ -24,6 +24,18 @@ impl<B: Board> Ledger<B> {
         let free = there.iter().zip(held).filter(|(_, held)| held.pinning == 0).map(|((id, _), _)| *id).collect();
         let next = ages.last().filter(|_| more).map(|&(created, id)| Cursor { created, id });
         (free, next)
+    }
+
+    /// Where the copies on GPUs are, of payloads with which nothing is done. A GPU is the fastest tier, so what has a copy
+    /// there is listed there.
+    #[must_use]
+    pub fn on_cards(&self) -> Vec<(PayloadId, Place)> {
+        let (ages, _) = self.ages(&[Tier::Gpu.index()], usize::MAX, None, None);
+        let place = |id: &PayloadId| {
+            let payload = self.payloads.get(id).filter(|p| p.is_committed() && p.work == Work::None)?;
+            payload.copy(Tier::Gpu).map(|copy| (*id, copy.place))
+        };
+        ages.iter().filter_map(|(_, id)| place(id)).collect()
     }
 
     fn at_rest(&self, (_, id): &Age, segments: &[u32]) -> Option<(PayloadId, BlockName)> {

@@ -153,6 +153,22 @@ impl<B: Board> Ledger<B> {
         Ok(Begun::Copy(Ticket { transfer, from: tier, from_place, to: tier, facts, spill: false, record }))
     }
 
+    /// Asks for a copy in a slower tier, keeping the faster ones: so that something outlives them.
+    ///
+    /// # Errors
+    /// [`Refusal::TierFull`] means that [`Ledger::plan_room`] may help; the others are final.
+    pub fn back_up(&mut self, id: PayloadId, to: Tier, now: Now) -> Result<Begun, Refusal> {
+        let payload = self.committed(id, now)?;
+        let (have, _) = payload.fastest().ok_or(Refusal::BytesLost { id })?;
+        if payload.copy(to).is_some() {
+            return Ok(Begun::There(payload.descriptor()));
+        }
+        if to.is_at_least(have) {
+            return Err(Refusal::SpillToFaster { id, have, want: to });
+        }
+        self.begin(id, to, false)
+    }
+
     fn begin(&mut self, id: PayloadId, to: Tier, spill: bool) -> Result<Begun, Refusal> {
         self.budget(to)?;
         let payload = self.payloads.get(&id).ok_or(Refusal::NotFound { id })?;

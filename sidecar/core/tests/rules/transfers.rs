@@ -264,6 +264,26 @@ fn a_spill_between_volatile_tiers_has_its_record_live() {
 }
 
 #[test]
+fn a_copy_is_made_beside_the_faster_one_so_that_something_outlives_it() {
+    let mut w = World::new([100, 100, 100, 0]);
+    w.create(1, 40, Tier::Gpu);
+    assert!(w.get(1).dies_with_daemon());
+    assert_eq!(w.ledger.on_cards().len(), 1);
+    for (to, dies) in [(Tier::Disk, false), (Tier::Ram, false)] {
+        assert_eq!(w.back_up(1, to), Ok(Did::Copying));
+        assert!(w.ledger.on_cards().is_empty(), "something is done with it");
+        w.settle();
+        assert_eq!((w.tier(1), w.get(1).dies_with_daemon()), (Some(Tier::Gpu), dies));
+        assert_eq!(w.back_up(1, to), Ok(Did::There));
+    }
+    assert_eq!(w.get(1).copies, tiers(&[Tier::Gpu, Tier::Ram, Tier::Disk]));
+    w.spill(1, Tier::Ram).unwrap();
+    w.settle();
+    assert!(matches!(w.back_up(1, Tier::Gpu), Err(Refusal::SpillToFaster { .. })));
+    w.check();
+}
+
+#[test]
 fn a_spill_takes_back_a_held_block_in_the_tier_it_goes_to() {
     let mut w = World::new([100, 100, 100, 0]);
     w.create(1, 40, Tier::Ram);

@@ -193,6 +193,11 @@ impl World {
         Ok(self.begun(begun))
     }
 
+    pub fn back_up(&mut self, n: u64, to: Tier) -> Result<Did, Refusal> {
+        let begun = self.ledger.back_up(id(n), to, self.now)?;
+        Ok(self.begun(begun))
+    }
+
     pub fn set_apart(&mut self, n: u64) -> Result<Did, Refusal> {
         let begun = self.ledger.set_apart(id(n), Tier::Ram, self.now)?;
         Ok(self.begun(begun))

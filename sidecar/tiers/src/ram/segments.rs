@@ -45,8 +45,9 @@ const MOST: usize = 4096;
 /// Memory that is given back or taken at a time, in bytes: others wait that long for the lock.
 const STEP: u64 = 4 << 20;
 
-/// How many segments one start can number: the number of the start is above it.
-const NUMBERS: u32 = 1 << 24;
+/// How many segments and slabs one start can number: the number of the start is above it. Slabs of GPUs have the upper half
+/// ([`crate::gpu`]), so that a number means one of either.
+pub(crate) const NUMBERS: u32 = 1 << 24;
 
 /// Every segment of a daemon. Clones speak of the same ones.
 #[derive(Clone)]
@@ -211,8 +212,7 @@ impl Segments {
             return None;
         }
         let last = self.0.last.load(Ordering::Relaxed);
-        // The last number of all is kept for what lies in no segment.
-        let next = last.checked_add(1).filter(|next| next % NUMBERS != NUMBERS - 1)?;
+        let next = last.checked_add(1).filter(|next| next % NUMBERS < NUMBERS / 2)?;
         self.0.last.store(next, Ordering::Relaxed);
         Some(next)
     }
