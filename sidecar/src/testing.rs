@@ -81,8 +81,7 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         self.stop();
-        if let Err(error) = wipe::everything(&self.config) {
-            tracing::error!(%error, "the test daemon's belongings could not be removed");
-        }
+        let wiped = wipe::everything(&self.config);
+        assert!(wiped.is_ok() || std::thread::panicking(), "the test daemon has left something: {wiped:?}");
     }
 }

@@ -34,7 +34,7 @@ pub enum LockError {
 /// A folder that is ours as long as this lives.
 #[derive(Debug)]
 pub struct FolderLock {
-    _file: File,
+    file: File,
     folder: PathBuf,
 }
 
@@ -55,13 +55,22 @@ impl FolderLock {
             Err(TryLockError::Error(e)) => return Err(os(e)),
         }
         file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(os)?;
-        Ok(Self { _file: file, folder: folder.to_owned() })
+        Ok(Self { file, folder: folder.to_owned() })
     }
 
     /// The folder that is locked.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+}
+
+impl Drop for FolderLock {
+    /// Gives it back by name. Closing the file would not do: a child that another thread has forked has the same open file
+    /// until it becomes another program, and the lock with it.
+    fn drop(&mut self) {
+        // What can't be unlocked is unlocked when the last of its copies is closed.
+        let _ = self.file.unlock();
     }
 }
 
@@ -84,5 +93,15 @@ mod tests {
         }
         drop(first);
         assert_eq!(FolderLock::take(folder.path()).unwrap().folder(), folder.path());
+    }
+
+    #[test]
+    fn a_copy_of_its_descriptor_in_a_child_does_not_keep_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = FolderLock::take(folder.path()).unwrap();
+        let of_a_child = first.file.try_clone().unwrap();
+        drop(first);
+        assert!(FolderLock::take(folder.path()).is_ok());
+        drop(of_a_child);
     }
 }
