@@ -59,7 +59,9 @@
 //! **Leases of RPC callers** (kind 3): header · slots (8 bytes each, see `slot`) · nonces (8 bytes each).
 //!
 //! **Leases of a session** (kind 4; `max` and `grown`: its slots, a multiple of 8): header · read bits, one for each
-//! entry of the directory: bit `i & 63` of word `i >> 6`, padded to a whole page · slots (8 bytes each, see `slot`).
+//! entry of the directory: bit `i & 63` of word `i >> 6`, padded to a cache line · leases taken so far, a counter (8 bytes) for
+//! each line of 8 slots: that of line `l` of `n` is number `(l % 8) * (n / 8) + l / 8`, so that neighbours share no cache line;
+//! padded to a whole page · slots (8 bytes each, see `slot`).
 
 #![allow(unsafe_code, reason = "says which types are made of atomics alone")]
 
@@ -72,7 +74,7 @@ use crate::map::Shared;
 use crate::sync::AtomicU64;
 
 /// The layout that this program writes. Raised with every change of the tables above.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 pub(crate) const MAGIC: u64 = u64::from_ne_bytes(*b"PAYLOADM");
 /// Where the items of a page start.
 pub(crate) const HEADER_BYTES: usize = 4096;
@@ -176,9 +178,20 @@ pub(crate) const fn read_words(entries: u32) -> usize {
     (entries as usize).div_ceil(u64::BITS as usize)
 }
 
-/// Where the slots of a session's page start: after the header and the read bits, at a page.
-pub(crate) const fn session_slots_at(entries: u32) -> usize {
-    (HEADER_BYTES + read_words(entries) * size_of::<u64>()).next_multiple_of(PAGE_BYTES)
+/// Where the counters of a session's page start: after the header and the read bits, at a cache line.
+pub(crate) const fn session_counters_at(entries: u32) -> usize {
+    (HEADER_BYTES + read_words(entries) * size_of::<u64>()).next_multiple_of(64)
+}
+
+/// Which counter is a line's: those of neighbours, which other threads have, lie apart.
+#[inline]
+pub(crate) const fn counter_of(line: usize, lines: usize) -> usize {
+    (line % 8) * (lines / 8) + line / 8
+}
+
+/// Where the slots of a session's page with so many lines start: after its counters, at a page.
+pub(crate) const fn session_slots_at(entries: u32, lines: usize) -> usize {
+    (session_counters_at(entries) + lines * size_of::<u64>()).next_multiple_of(PAGE_BYTES)
 }
 
 /// Mixes words into one: splitmix64's finaliser over a running sum. A check against damage, not against malice.

@@ -232,15 +232,6 @@ impl Device {
         Ok(free as u64)
     }
 
-    /// Waits for everything that this process has given the card to do; fails if it is lost.
-    ///
-    /// # Errors
-    /// As the driver says.
-    pub fn synchronize(&self) -> Result<(), DeviceError> {
-        // SAFETY: takes nothing.
-        self.within(|s| self.check("cuCtxSynchronize", unsafe { (s.context_synchronize)() }))
-    }
-
     pub(super) fn number(&self) -> c_int {
         self.0.card.device
     }

@@ -96,7 +96,6 @@ calls! {
     context_release = "cuDevicePrimaryCtxRelease_v2" (c_int);
     context_push = "cuCtxPushCurrent_v2" (Opaque);
     context_pop = "cuCtxPopCurrent_v2" (*mut Opaque);
-    context_synchronize = "cuCtxSynchronize" ();
     memory_info = "cuMemGetInfo_v2" (*mut usize, *mut usize);
     allocate = "cuMemAlloc_v2" (*mut Address, usize);
     free = "cuMemFree_v2" (Address);

@@ -31,6 +31,12 @@ impl Lines {
         Ok(Self { owned, count, next: AtomicUsize::new(0), mark })
     }
 
+    /// How many there are.
+    #[inline]
+    pub(super) const fn count(&self) -> usize {
+        self.count
+    }
+
     /// Whether this is the process that the session belongs to.
     #[inline]
     pub(super) fn are_ours(&self) -> bool {

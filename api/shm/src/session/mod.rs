@@ -74,6 +74,7 @@ pub use self::table::{Fallback, LeaseTable, Wanted};
 
 use crate::layout::{Kind, session_slots_at};
 use crate::page::Plan;
+use crate::slot::line::SLOTS;
 use crate::sync::AtomicU64;
 
 /// The fewest slots that a page has, and what their number is a multiple of: so that pages are whole.
@@ -86,7 +87,7 @@ pub const MOST_SLOTS: u32 = 1 << 16;
 fn plan(entries: u32) -> impl Fn(u32) -> Plan {
     move |slots| Plan {
         kind: Kind::SessionLeases,
-        items_at: session_slots_at(entries),
+        items_at: session_slots_at(entries, slots as usize / SLOTS),
         item_bytes: size_of::<AtomicU64>(),
         max: slots,
         what: "lease slots of a session",

@@ -12,10 +12,10 @@ use super::{MOST_SLOTS, SLOT_STEP, plan};
 use crate::boot::Identity;
 use crate::error::OpenError;
 use crate::guard::Watch;
-use crate::layout::{HEADER_BYTES, Kind, read_words};
+use crate::layout::{HEADER_BYTES, Kind, counter_of, read_words, session_counters_at};
 use crate::object::ObjectError;
 use crate::page::Page;
-use crate::slot::line::slots_within_reach;
+use crate::slot::line::{SLOTS, slots_within_reach};
 use crate::slot::{self, PAGE_OPEN, SlotState, Tick, Word};
 use crate::sync::{AtomicU64, Ordering};
 
@@ -64,6 +64,8 @@ pub struct SessionPage {
     entries: u32,
     /// Of a closed page: what it held then, and until when. Its owner can't prolong these any more.
     frozen: Option<Vec<HeldSlot>>,
+    /// What its counters said when they were last looked at.
+    counted: u64,
 }
 
 impl SessionPage {
@@ -113,7 +115,9 @@ impl SessionPage {
 
     fn watched(page: Page, number: u32, entries: u32) -> std::io::Result<Self> {
         let watch = Watch::over(page.range())?;
-        Ok(Self { watch, page, number, entries, frozen: None })
+        let mut page = Self { watch, page, number, entries, frozen: None, counted: 0 };
+        page.counted = page.counters();
+        Ok(page)
     }
 
     /// Its number, which its name ends with.
@@ -265,6 +269,25 @@ impl SessionPage {
                 bits &= bits - 1;
             }
         }
+    }
+
+    /// Leases taken on it since this was last asked, or since it was made or taken on. As its client counts them: what
+    /// can't be true is not counted.
+    pub(super) fn newly_taken(&mut self) -> u64 {
+        /// More than a process can take between two looks.
+        const MOST: u64 = 1 << 40;
+        let now = self.counters();
+        let taken = now.wrapping_sub(std::mem::replace(&mut self.counted, now));
+        if taken <= MOST { taken } else { 0 }
+    }
+
+    /// The sum of its counters. Only lines that were used have anything to say.
+    fn counters(&self) -> u64 {
+        let lines = self.slots().len() / SLOTS;
+        let counters: &[AtomicU64] = self.page.many(session_counters_at(self.entries), lines).unwrap_or_default();
+        let used = 0..self.used().len() / SLOTS;
+        let words = used.filter_map(|line| counters.get(counter_of(line, lines)));
+        words.fold(0, |sum, word| sum.wrapping_add(word.load(Ordering::Relaxed)))
     }
 
     pub(super) const fn tick(&self, at: LeaseDeadline) -> Tick {

@@ -60,6 +60,8 @@ pub struct SessionPages {
     entries: u32,
     pages: BTreeMap<u32, SessionPage>,
     next: u32,
+    /// Leases taken on any page since this was opened, as far as they are counted.
+    taken: u64,
 }
 
 impl SessionPages {
@@ -79,7 +81,7 @@ impl SessionPages {
         latest: LeaseDeadline,
     ) -> Result<(Self, Vec<SetAside>), OpenError> {
         let mut all =
-            Self { base: base.to_owned(), identity: *identity, epoch_ms, entries, pages: BTreeMap::new(), next: 0 };
+            Self { base: base.to_owned(), identity: *identity, epoch_ms, entries, pages: BTreeMap::new(), next: 0, taken: 0 };
         let mut aside = Vec::new();
         for name in all.names_there()? {
             let Some(number) = name.rsplit_once("-session-").and_then(|(_, n)| n.parse::<u32>().ok()) else {
@@ -143,10 +145,16 @@ impl SessionPages {
     /// # Errors
     /// It can't be unlinked; it is forgotten all the same, and found again at the next start.
     pub fn remove(&mut self, number: u32) -> std::io::Result<bool> {
-        if self.pages.remove(&number).is_none() {
-            return Ok(false);
-        }
+        let Some(mut page) = self.pages.remove(&number) else { return Ok(false) };
+        self.taken = self.taken.wrapping_add(page.newly_taken());
         object::unlink(&self.name(number)).map(|_| true)
+    }
+
+    /// How many leases clients have taken by themselves since this was opened, as they count them.
+    pub fn taken(&mut self) -> u64 {
+        let new = self.pages.values_mut().map(SessionPage::newly_taken).fold(0, u64::wrapping_add);
+        self.taken = self.taken.wrapping_add(new);
+        self.taken
     }
 
     /// Pages that pin nothing any more and never will: closed and given back or run out, or condemned.

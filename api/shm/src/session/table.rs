@@ -14,7 +14,7 @@ use super::plan;
 use super::renewals::Renewals;
 use crate::directory::{DirectoryReader, Face};
 use crate::error::OpenError;
-use crate::layout::{DirectoryEntry, HEADER_BYTES, Kind, read_words};
+use crate::layout::{DirectoryEntry, HEADER_BYTES, Kind, counter_of, read_words, session_counters_at};
 use crate::page::Page;
 use crate::slot::line::{self, SLOTS, Shipped};
 use crate::slot::{self, NotTaken, PAGE_OPEN, Word};
@@ -170,6 +170,7 @@ impl<K> LeaseTable<K> {
             (_, Err(NotTaken::EntryMoved)) => Ok(None),
             (_, Err(NotTaken::PageClosed)) => Err(Fallback::SessionOver),
             (at, Ok(())) => {
+                body.count(at);
                 body.note_read(index);
                 let anchor = self.shared.anchors.get(at / SLOTS).ok_or(Fallback::NoSlot)?;
                 Ok(Some(Lease::new(Arc::clone(anchor), at, word, face)))
@@ -268,6 +269,17 @@ impl<K> Body<K> {
         // Mostly a load: only a line that was never used has anything to say.
         line::raise_reach(&self.page.header()?.reach, line as u64 + 1);
         Some(first + found)
+    }
+
+    /// One more lease was taken in the line of this slot, which nobody else takes in: so a load and a store will do.
+    #[inline]
+    fn count(&self, slot: usize) {
+        let lines = self.lines.count();
+        let counters: &[AtomicU64] =
+            self.page.many(session_counters_at(self.directory.max_entries()), lines).unwrap_or_default();
+        if let Some(counter) = counters.get(counter_of(slot / SLOTS, lines)) {
+            counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        }
     }
 
     /// Tells eviction that the payload is read, when the daemon next looks. Mostly a load.

@@ -360,3 +360,47 @@ fn what_is_kept_goes_with_the_last_lease() {
     drop(lease);
     assert_eq!(std::sync::Arc::strong_count(&kept), 1);
 }
+
+/// Each lease is counted, whoever takes it, whether it is still held or not, and no restart counts it twice.
+#[test]
+fn leases_taken_are_counted() {
+    let mut daemon = Daemon::new(1);
+    let (first, table) = daemon.session();
+    let (_, other) = daemon.session();
+    assert_eq!(daemon.pages.taken(), 0);
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let table = table.clone();
+            std::thread::spawn(move || (0..1000).for_each(|_| drop(table.take(id(0), RAM).unwrap())))
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    // More than a line has room for: they are taken in others.
+    let held: Vec<_> = (0..20).map(|_| other.take(id(0), RAM).unwrap()).collect();
+    assert!(other.take(id(1), RAM).is_err(), "what is not taken is not counted");
+    assert_eq!(daemon.pages.taken(), 4020);
+    drop(table.take(id(0), RAM));
+    assert!(daemon.pages.remove(first).unwrap());
+    assert_eq!(daemon.pages.taken(), 4021, "also those of a session that is gone");
+    assert!(daemon.restart().is_empty());
+    assert_eq!(daemon.pages.taken(), 0);
+    drop(other.take(id(0), RAM));
+    assert_eq!(daemon.pages.taken(), 1);
+    drop(held);
+}
+
+#[test]
+fn a_count_that_goes_back_is_no_count() {
+    let mut daemon = Daemon::new(1);
+    let (number, table) = daemon.session();
+    drop(table.take(id(0), RAM).unwrap());
+    assert_eq!(daemon.pages.taken(), 1);
+    let file = descriptor(daemon.pages.get(number).unwrap());
+    let counters = crate::layout::session_counters_at(ENTRIES) as u64;
+    for lie in [0, u64::MAX, 1 << 60] {
+        file.write_all_at(&lie.to_ne_bytes(), counters).unwrap();
+        assert_eq!(daemon.pages.taken(), 1);
+    }
+    file.write_all_at(&((1_u64 << 60) + 5).to_ne_bytes(), counters).unwrap();
+    assert_eq!(daemon.pages.taken(), 6);
+}

@@ -130,7 +130,7 @@ fn a_header_full_of_lies_moves_no_slot() {
     file.write_all_at(&[0xff; 8], reach).unwrap();
     assert_eq!(daemon.holders(0), (1, 1));
     let mut word = [0; 8];
-    file.read_exact_at(&mut word, session_slots_at(ENTRIES) as u64).unwrap();
+    file.read_exact_at(&mut word, session_slots_at(ENTRIES, SLOT_STEP as usize / 8) as u64).unwrap();
     assert_ne!(u64::from_ne_bytes(word), 0);
     drop(lease);
 }
