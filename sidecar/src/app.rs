@@ -28,6 +28,7 @@ use crate::engine::{Engine, Error, Gate, Parts};
 use crate::failpoint;
 use crate::grpc::serve::{ListenError, Listeners};
 use crate::instance::{self, InstanceError};
+use crate::observe::{Observatory, PageError};
 use crate::pages::{self, PagesError, Sizes};
 use crate::session::SessionSocket;
 use crate::shutdown::{Drained, Tasks};
@@ -65,6 +66,9 @@ pub enum StartError {
     /// It can't listen.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// Metrics can't be served.
+    #[error(transparent)]
+    Metrics(#[from] PageError),
 }
 
 impl StartError {
@@ -92,6 +96,8 @@ pub struct App {
     socket: PathBuf,
     session_socket: PathBuf,
     tcp: Option<SocketAddr>,
+    observatory: Observatory,
+    metrics_tcp: Option<SocketAddr>,
     grace: Duration,
     /// Held for life; last, so that they are given back when everything else is gone.
     _locks: Vec<FolderLock>,
@@ -128,6 +134,7 @@ impl App {
         let disk = Arc::new(disk);
         let bucket = bucket.map(Arc::new);
         let of_bucket = bucket.clone().map(|bucket| bucket as Arc<dyn Notes>);
+        let mut observatory = Observatory::open(&config).await?;
         let engine = Engine::new(Parts {
             ledger: recovered.ledger,
             tiers: [
@@ -148,6 +155,7 @@ impl App {
             transfers: config.transfers,
             allocation_timeout_ms: millis(config.allocation_timeout),
             pinned_per_uid: config.pinned_per_uid,
+            meters: observatory.meters(),
         })?;
         let listeners = Listeners::bind(&config.runtime_dir.path, config.listen).await?;
         let sessions = SessionSocket::bind(&config.runtime_dir.path)?;
@@ -156,7 +164,10 @@ impl App {
         engine.start(recovered.free);
         sessions.serve(&engine, config.peers.clone(), config.sessions_per_uid)?;
         listeners.serve(&engine, config.peers.clone()).await?;
-        Ok(Self { engine, catalog, socket, session_socket, tcp, grace: config.shutdown_grace, _locks: locks })
+        let metrics_tcp = observatory.tcp();
+        observatory.watch(&engine);
+        let grace = config.shutdown_grace;
+        Ok(Self { engine, catalog, socket, session_socket, tcp, observatory, metrics_tcp, grace, _locks: locks })
     }
 
     /// Where gRPC is served.
@@ -169,6 +180,12 @@ impl App {
     #[must_use]
     pub fn tcp(&self) -> Option<SocketAddr> {
         self.tcp
+    }
+
+    /// Where metrics are served over TCP.
+    #[must_use]
+    pub fn metrics_tcp(&self) -> Option<SocketAddr> {
+        self.metrics_tcp
     }
 
     /// Ready when something inside has failed so badly that the daemon must end.
@@ -190,7 +207,8 @@ impl App {
                 tracing::debug!(%error, "the socket was gone already");
             }
         }
-        let catalog = Arc::clone(&self.catalog);
+        let (catalog, observatory) = (Arc::clone(&self.catalog), self.observatory);
+        observatory.close().await;
         drop(self.engine);
         if tokio::task::spawn_blocking(move || catalog.stop()).await.is_err() {
             tracing::error!("the catalog could not be stopped in order");

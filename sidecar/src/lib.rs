@@ -18,6 +18,7 @@ pub mod healthcheck;
 pub use grpc::serve::ListenError;
 pub mod instance;
 mod log;
+pub mod observe;
 pub mod pages;
 pub mod rebuild;
 pub mod run;

@@ -1,23 +1,65 @@
-//! The log: one line an event on standard error, text or JSON.
+//! The log: one line an event on standard error, text or JSON. What one place of the program says too often is left out, and
+//! counted.
+
+mod limit;
 
 use std::io::IsTerminal;
+use std::time::Duration;
 
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{FilterExt as _, Targets, filter_fn};
+use tracing_subscriber::fmt::format;
+use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use self::limit::{Limited, PERIOD};
 use crate::config::{Config, LogFormat};
+use crate::observe::{Traces, spans};
 
-/// Starts logging; a second start in the same process changes nothing.
-pub(crate) fn start(config: &Config) {
-    let filter: Targets = config.log.parse().unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
-    let registry = tracing_subscriber::registry().with(filter);
+pub(crate) use self::limit::suppressed;
+
+/// Starts logging, and hands spans to whoever sends them; a second start in the same process changes nothing.
+pub(crate) fn start(config: &Config, traces: Option<&Traces>) {
+    let asked: Targets = config.log.parse().unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
+    let wanted = asked.and(filter_fn(|of| of.target() != spans::TARGET));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let started = match config.log_format {
-        LogFormat::Text => registry.with(lines.with_ansi(std::io::stderr().is_terminal())).try_init(),
-        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
+    let lines = match config.log_format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).event_format(Limited(format())).boxed(),
+        LogFormat::Json => {
+            let json = Limited(format().json().flatten_event(true));
+            lines.fmt_fields(JsonFields::new()).event_format(json).boxed()
+        }
     };
+    let traced = traces.map(|traces| {
+        let layer = tracing_opentelemetry::layer().with_tracer(traces.tracer());
+        let layer = layer
+            .with_location(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false)
+            .with_level(false)
+            .with_target(false);
+        // Of our own spans alone: what sends them has spans, too.
+        layer.with_filter(filter_fn(|of| of.is_span() && of.target() == spans::TARGET))
+    });
+    let started = tracing_subscriber::registry().with(lines.with_filter(wanted)).with(traced).try_init();
     if started.is_err() {
         tracing::debug!("the log was started before");
+    }
+}
+
+/// Says now and then how much was left out, for as long as it runs.
+pub(crate) async fn report() {
+    loop {
+        tokio::time::sleep(PERIOD).await;
+        report_once();
+    }
+}
+
+fn report_once() {
+    for left_out in limit::left_out() {
+        let (lines, place) = (left_out.lines, left_out.place);
+        let within = humantime::format_duration(Duration::from_secs(PERIOD.as_secs()));
+        tracing::warn!(lines, %place, %within, "lines like others before them were left out");
     }
 }

@@ -4,6 +4,7 @@ use crate::app::{App, StartError};
 use crate::cli::{ConfigArgs, Exit};
 use crate::config::{Config, ConfigError, Given, Machine};
 use crate::log;
+use crate::observe::Traces;
 use crate::shutdown::StopSignals;
 use crate::supervisor;
 
@@ -14,16 +15,26 @@ pub fn serve(given: &Given) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    log::start(&config);
-    harden();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("engine").build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!(%error, "no threads to run on");
+            eprintln!("payload-manager: no threads to run on: {error}");
             return Exit::Failure;
         }
     };
+    let traces = {
+        let _inside = runtime.enter();
+        Traces::start(&config.otlp)
+    };
+    log::start(&config, traces.as_ref().ok().and_then(Option::as_ref));
+    if let Err(error) = &traces {
+        tracing::error!(%error, "see otlp-endpoint and the OTEL_ variables");
+    }
+    harden();
     let exit = runtime.block_on(live(config));
+    if let Ok(Some(traces)) = traces {
+        traces.close();
+    }
     // What blocks can't be interrupted, and what it was doing is cleaned up by the next start.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     exit
@@ -72,11 +83,15 @@ async fn live(config: Config) -> Exit {
         Ok(app) => app,
         Err(error) => return refused(&error),
     };
+    if let Some(address) = app.metrics_tcp() {
+        tracing::info!(%address, "metrics are at /metrics");
+    }
     tracing::info!(socket = %app.socket().display(), tcp = ?app.tcp(), "serving");
     if app.tcp().is_some() {
         tracing::warn!("TCP peers are not checked: every user of this host can reach the loopback port");
     }
     supervisor::ready();
+    tokio::spawn(log::report());
     let alive = tokio::spawn(supervisor::alive());
     tokio::select! {
         signal = signals.next() => tracing::info!(signal, "stopping"),

@@ -84,7 +84,7 @@ pub fn everything(config: &Config) -> Result<Wiped, Box<dyn std::error::Error>> 
         remove(&data_dir.join(file))?;
     }
     remove(&config.runtime_dir.path.join(CONTROL_SOCKET))?;
-    for file in [crate::session::SOCKET, crate::session::BOOK] {
+    for file in [crate::session::SOCKET, crate::session::BOOK, crate::observe::SOCKET] {
         remove(&config.runtime_dir.path.join(file))?;
     }
     remove(&config.runtime_dir.path.join("lock"))?;

@@ -4,7 +4,7 @@
 //! been. Nobody waits for anybody: the mover goes on, the reader goes on, the budget stays taken (promise:
 //! stable-lease).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 
 use payload_manager_types::{BlockName, PayloadId, Place, Tier};
@@ -59,6 +59,11 @@ pub struct Backlog {
     blocks: BTreeMap<Key, (Retired, Stage)>,
     by_name: HashMap<BlockName, Key>,
     held_bytes: u64,
+    /// Blocks that leases name, by when they were first seen to wait.
+    waiting: BTreeSet<(u64, BlockName)>,
+    since: HashMap<BlockName, u64>,
+    /// Those that nobody has looked at the clock for.
+    new: Vec<BlockName>,
     /// As the budgets count them.
     freeing: [u64; 4],
     /// What each tier gives bytes out in.
@@ -68,7 +73,16 @@ pub struct Backlog {
 impl Backlog {
     /// Nothing waits. By [`Tier::index`], bytes are given out in multiples of `grains`.
     pub(crate) fn new(grains: [Grain; 4]) -> Self {
-        Self { blocks: BTreeMap::new(), by_name: HashMap::new(), held_bytes: 0, freeing: [0; 4], grains }
+        Self {
+            blocks: BTreeMap::new(),
+            by_name: HashMap::new(),
+            held_bytes: 0,
+            waiting: BTreeSet::new(),
+            since: HashMap::new(),
+            new: Vec::new(),
+            freeing: [0; 4],
+            grains,
+        }
     }
 
     /// What the block takes of its tier.
@@ -94,6 +108,7 @@ impl Backlog {
     fn keep(&mut self, block: Retired, stage: Stage) {
         if let Some(name) = block.block {
             self.by_name.insert(name, key(&block));
+            self.new.push(name);
         }
         self.held_bytes += block.size;
         self.put(block, stage);
@@ -125,6 +140,26 @@ impl Backlog {
         self.blocks.get(self.by_name.get(&name)?).map(|(block, _)| *block)
     }
 
+    /// What has begun to wait since this was last called does so from now on, by the monotonic clock in milliseconds.
+    pub(crate) fn seen(&mut self, now_ms: u64) {
+        for name in std::mem::take(&mut self.new) {
+            if self.by_name.contains_key(&name) && self.since.insert(name, now_ms).is_none() {
+                self.waiting.insert((now_ms, name));
+            }
+        }
+    }
+
+    /// Whether anything has begun to wait since [`Self::seen`].
+    pub(crate) fn has_new(&self) -> bool {
+        !self.new.is_empty()
+    }
+
+    /// Since when the block waits that waits longest.
+    #[must_use]
+    pub fn oldest(&self) -> Option<u64> {
+        self.waiting.first().map(|(since, _)| *since)
+    }
+
     /// The last lease on a held block is gone: it is being freed from here on.
     pub(crate) fn let_go(&mut self, name: BlockName) -> Option<Retired> {
         let block = self.held(name)?;
@@ -149,6 +184,9 @@ impl Backlog {
         self.blocks.remove(&key(block));
         if let Some(name) = block.block {
             self.by_name.remove(&name);
+            if let Some(since) = self.since.remove(&name) {
+                self.waiting.remove(&(since, name));
+            }
         }
         self.held_bytes -= block.size;
     }

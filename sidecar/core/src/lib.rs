@@ -8,6 +8,7 @@ pub mod backlog;
 pub mod board;
 pub mod budget;
 pub mod changes;
+pub mod counts;
 pub mod facts;
 pub mod ledger;
 pub mod payload;

@@ -14,6 +14,7 @@ use super::keys::{self, Fallback, KEYS};
 use super::limits::{Capacity, Pages, Settled};
 use super::machine::Machine;
 use super::source::{ConfigError, Problem, Setting, Source};
+use super::telemetry::{self, MetricsPage, Otlp};
 use super::value::{Cards, Value};
 use super::{Config, DirectIo, LogFormat, Peers, units};
 
@@ -37,6 +38,8 @@ pub(super) fn config(machine: &Machine, given: Vec<Setting>) -> Result<Config, C
     let peers = force.peers(machine)?;
     let (lease_default, lease_max) = force.lease_times()?;
     let (high_watermark, low_watermark) = force.watermarks()?;
+    let otlp = force.otlp(machine)?;
+    warnings.extend(otlp.warnings(machine));
     let direct_io = if force.text("direct-io")? == "off" { DirectIo::Off } else { DirectIo::Auto };
     let log_format = if force.text("log-format")? == "json" { LogFormat::Json } else { LogFormat::Text };
     Ok(Config {
@@ -70,6 +73,8 @@ pub(super) fn config(machine: &Machine, given: Vec<Setting>) -> Result<Config, C
         fresh: force.switch("fresh")?,
         log: force.text("log")?,
         log_format,
+        metrics_page: force.page("metrics-listen")?,
+        otlp,
         file: None,
         warnings,
         settings: force.into_settings(),
@@ -101,6 +106,7 @@ impl InForce {
     getter!(bytes, Bytes, u64);
     getter!(time, Time, Duration);
     getter!(listen, Listen, Option<SocketAddr>);
+    getter!(page, Page, MetricsPage);
     getter!(store, Store, Option<Address>);
     getter!(cards, Cards, Cards);
     getter!(switch, Switch, bool);
@@ -244,6 +250,27 @@ impl InForce {
         let low = high.saturating_sub(10).max(1);
         self.derive("low-watermark", Value::Count(low.into()), "ten below high-watermark".into())?;
         Ok((high, low))
+    }
+
+    fn otlp(&mut self, machine: &Machine) -> Result<Otlp, Problem> {
+        const KEY: &str = "otlp-endpoint";
+        if self.0.contains_key(KEY) {
+            return Ok(Otlp::settle(machine, Some(self.text(KEY)?)));
+        }
+        let key = keys::find(KEY).ok_or_else(|| mistake(KEY, None))?;
+        let source = || Source::Env(telemetry::ENDPOINT.to_owned());
+        let standard =
+            machine.env(telemetry::ENDPOINT).and_then(|value| value.to_str()).filter(|text| !text.is_empty());
+        let parsed = standard.map(|text| key.kind.parse(text)).transpose();
+        match parsed.map_err(|message| Problem {
+            place: Some(source().to_string()),
+            key: Some(KEY.to_owned()),
+            message,
+        })? {
+            Some(value) => self.set(Setting::new(key, value, source())),
+            None => self.derive(KEY, Value::Text("off".to_owned()), format!("{} is not set", telemetry::ENDPOINT))?,
+        }
+        Ok(Otlp::settle(machine, None))
     }
 
     fn percent(&self, key: &str) -> Result<u8, Problem> {

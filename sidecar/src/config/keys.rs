@@ -97,7 +97,7 @@ const LIMITS: &str = "Limits";
 const ACCESS: &str = "Access";
 const TIMES: &str = "Leases and times";
 const COPIES: &str = "Copies and eviction";
-const LOG: &str = "Log";
+const LOG: &str = "Log and telemetry";
 
 const fn key(group: &'static str, name: &'static str, kind: Kind, default: Fallback, help: &'static str) -> Key {
     Key { name, group, kind, default, help, lasting: true }
@@ -110,7 +110,7 @@ const fn time(from: Duration, to: Duration) -> Kind {
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Every key, in the order of the help and of `payload-manager config`.
-pub static KEYS: [Key; 31] = [
+pub static KEYS: [Key; 33] = [
     key(
         FOLDERS,
         "runtime-dir",
@@ -321,6 +321,20 @@ pub static KEYS: [Key; 31] = [
     },
     key(LOG, "log", Kind::Log, Fallback::Fixed("info"), "What is logged: a level, and MODULE=LEVEL for single modules"),
     key(LOG, "log-format", Kind::Choice(&["text", "json"]), Fallback::Fixed("text"), "How it is logged"),
+    key(
+        LOG,
+        "metrics-listen",
+        Kind::Page,
+        Fallback::Fixed("off"),
+        "Serve metrics for Prometheus on this loopback HOST:PORT, or on metrics.sock in runtime-dir (socket)",
+    ),
+    key(
+        LOG,
+        "otlp-endpoint",
+        Kind::Collector,
+        Fallback::Derived("$OTEL_EXPORTER_OTLP_ENDPOINT, or off"),
+        "Send traces and metrics to this OpenTelemetry collector by gRPC; the other OTEL_ variables hold, too",
+    ),
 ];
 
 #[cfg(test)]

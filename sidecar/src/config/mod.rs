@@ -20,6 +20,7 @@ mod limits;
 mod machine;
 mod people;
 mod source;
+mod telemetry;
 pub mod units;
 mod value;
 
@@ -36,6 +37,7 @@ pub use limits::{Bound, Capacity, Settled};
 pub use machine::{Machine, Space};
 pub use people::Peers;
 pub use source::{ConfigError, Problem, Setting, Source};
+pub use telemetry::{MetricsPage, Otlp};
 pub use value::{Cards, Kind, Value};
 
 /// Everything that `serve` needs to know, checked and complete.
@@ -101,6 +103,10 @@ pub struct Config {
     pub log: String,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// Where metrics are served.
+    pub metrics_page: MetricsPage,
+    /// What is sent to a collector.
+    pub otlp: Otlp,
     /// The configuration file that was read.
     pub file: Option<PathBuf>,
     /// What the person who starts the daemon should know, in sentences.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use payload_manager_tiers::object::Address;
 use payload_manager_types::DeviceUuid;
 
+use super::telemetry::{self, MetricsPage};
 use super::units;
 
 /// What a setting's value is, with its bounds.
@@ -42,6 +43,10 @@ pub enum Kind {
     },
     /// `HOST:PORT` on loopback, or `off`.
     Listen,
+    /// The same, or `socket`.
+    Page,
+    /// The URI of an OpenTelemetry collector, or `off`.
+    Collector,
     /// Bytes of each GPU, or of those that are named, or `off`.
     Cards,
     /// The name of a library that the system finds, or an absolute path.
@@ -77,6 +82,8 @@ pub enum Value {
     Count(u64),
     /// A loopback address, or none.
     Listen(Option<SocketAddr>),
+    /// Where the page of metrics is.
+    Page(MetricsPage),
     /// What may be taken of which GPU.
     Cards(Cards),
     /// Where an object store is, or nowhere.
@@ -120,6 +127,8 @@ impl Kind {
             Self::Time { from, to } => units::parse_time(text).and_then(|time| time_within(time, from, to)),
             Self::Count { from, to } => count(text, from, to),
             Self::Listen => listen(text),
+            Self::Page => telemetry::page(text),
+            Self::Collector => telemetry::collector(text),
             Self::Cards => cards(text),
             Self::Library => library(text),
             Self::Store => store(text),
@@ -144,6 +153,8 @@ impl Kind {
             Self::Time { .. } => "a time such as \"20s\"",
             Self::Count { .. } => "a whole number",
             Self::Listen => "\"HOST:PORT\" or \"off\"",
+            Self::Page => "\"HOST:PORT\", \"socket\" or \"off\"",
+            Self::Collector => "a URI in quotes, or \"off\"",
             Self::Cards => "a size such as \"8GiB\", \"GPU-UUID=SIZE,...\", or \"off\"",
             Self::Library => "a library's name or path in quotes",
             Self::Store => "a URI in quotes, or \"off\"",
@@ -165,6 +176,8 @@ impl Kind {
             Self::Time { .. } => "TIME",
             Self::Count { .. } => "NUMBER",
             Self::Listen => "HOST:PORT",
+            Self::Page => "HOST:PORT",
+            Self::Collector => "URI",
             Self::Cards => "SIZES",
             Self::Library => "LIBRARY",
             Self::Store => "URI",
@@ -200,6 +213,9 @@ impl fmt::Display for Value {
             Self::Count(count) => write!(f, "{count}"),
             Self::Listen(None) => f.write_str("off"),
             Self::Listen(Some(address)) => write!(f, "{address}"),
+            Self::Page(MetricsPage::Off) => f.write_str("off"),
+            Self::Page(MetricsPage::Socket) => f.write_str("socket"),
+            Self::Page(MetricsPage::Tcp(address)) => write!(f, "{address}"),
             Self::Cards(Cards::Off) => f.write_str("off"),
             Self::Cards(Cards::Each(bytes)) => f.write_str(&units::size(*bytes)),
             Self::Cards(Cards::Named(cards)) => {
@@ -257,7 +273,7 @@ fn count(text: &str, from: u64, to: u64) -> Result<Value, String> {
 }
 
 /// TCP has no peer credentials, so what may connect can't be checked: only this host's own programs are let near it.
-fn listen(text: &str) -> Result<Value, String> {
+pub(super) fn listen(text: &str) -> Result<Value, String> {
     if text == "off" {
         return Ok(Value::Listen(None));
     }
@@ -410,8 +426,23 @@ mod tests {
 
     #[test]
     fn every_value_prints_as_what_reads_back_to_it() {
-        let texts =
-            ["/data", "8GiB", "auto", "20s", "4", "off", "127.0.0.1:1", "pm", "0,7", "text", "true", "info", "json"];
+        let texts = [
+            "/data",
+            "8GiB",
+            "auto",
+            "20s",
+            "4",
+            "off",
+            "127.0.0.1:1",
+            "socket",
+            "http://a:1",
+            "pm",
+            "0,7",
+            "text",
+            "true",
+            "info",
+            "json",
+        ];
         for (key, text) in KEYS.iter().flat_map(|key| texts.map(|text| (key, text))) {
             if let Ok(value) = key.kind.parse(text) {
                 assert_eq!(key.kind.parse(&value.to_string()), Ok(value), "{}: {text}", key.name);

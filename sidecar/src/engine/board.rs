@@ -45,6 +45,21 @@ pub struct SharedPages {
     pub lease_max_ms: u64,
     collected_ms: u64,
     swept_ms: u64,
+    granted: u64,
+    revoked: u64,
+}
+
+/// What has become of leases since the daemon was started, and what there is of them now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Leases {
+    /// Taken by calls, and by clients on their own pages.
+    pub taken: [u64; 2],
+    /// Live, in the same order.
+    pub live: [u64; 2],
+    /// Those that came to their deadline.
+    pub expired: u64,
+    /// Those that a forced deletion took away.
+    pub revoked: u64,
 }
 
 impl SharedPages {
@@ -57,13 +72,38 @@ impl SharedPages {
         directory_file: File,
         lease_max_ms: u64,
     ) -> Self {
-        Self { directory, records, leases, sessions, directory_file, lease_max_ms, collected_ms: 0, swept_ms: 0 }
+        Self {
+            directory,
+            records,
+            leases,
+            sessions,
+            directory_file,
+            lease_max_ms,
+            collected_ms: 0,
+            swept_ms: 0,
+            granted: 0,
+            revoked: 0,
+        }
     }
 
     /// When a lease that is taken now ends at the latest.
     #[must_use]
     pub fn latest(&self, now_ms: u64) -> LeaseDeadline {
         LeaseDeadline(now_ms.saturating_add(self.lease_max_ms))
+    }
+
+    /// Counts leases.
+    pub fn count_leases(&mut self) -> Leases {
+        let now = monotonic_ms();
+        self.sweep(now);
+        let all = self.lease_count();
+        let by_call = u64::from(self.leases.live_count());
+        Leases {
+            taken: [self.granted, self.sessions.taken()],
+            live: [by_call, all.saturating_sub(by_call)],
+            expired: self.leases.expired_count() + self.sessions.expired_count(),
+            revoked: self.revoked,
+        }
     }
 
     /// Before anybody asks whose claims stand: those that are over are marked, and what is beyond the maximum lowered. A
@@ -197,12 +237,13 @@ impl Board for SharedPages {
     }
 
     fn revoke(&mut self, index: EntryIndex) {
-        self.leases.revoke(index);
-        self.sessions.revoke(index);
+        self.revoked += u64::from(self.leases.revoke(index)) + u64::from(self.sessions.revoke(index));
     }
 
     fn grant(&mut self, block: BlockName, deadline: LeaseDeadline) -> Result<LeaseId, Full> {
-        self.leases.grant(block, deadline).map_err(|e| full(&e))
+        let lease = self.leases.grant(block, deadline).map_err(|e| full(&e))?;
+        self.granted += 1;
+        Ok(lease)
     }
 
     fn give_back(&mut self, lease: LeaseId) -> Option<BlockName> {

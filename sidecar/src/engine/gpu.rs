@@ -116,6 +116,7 @@ impl Engine {
     /// The copy is gone: others serve, or the payload is listed as lost.
     async fn give_up_on_card(&self, id: PayloadId) -> Result<(), Error> {
         self.put_row(Durability::Committed, |ledger, now| Ok(ledger.descriptor(id, now).ok().map(|d| d.facts))).await?;
+        self.meters().damaged(Tier::Gpu);
         let blocks = self.ledger().lose_copy(id, Tier::Gpu);
         self.free_blocks(blocks);
         Ok(())

@@ -23,6 +23,7 @@ pub mod board;
 mod compaction;
 pub mod error;
 mod evictor;
+mod figures;
 pub mod gate;
 mod gpu;
 mod leases;
@@ -61,9 +62,11 @@ use payload_manager_tiers::{GpuTier, Location, Memfds, Notes, Segments, TierStor
 use payload_manager_types::{PayloadId, Place, Tier};
 use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 pub use board::SharedPages;
 pub use error::Error;
+pub use figures::{Figures, Lag, WeakEngine};
 pub use gate::Gate;
 pub use leases::Unclaimed;
 pub use mover::{Spilled, Wait};
@@ -73,6 +76,7 @@ pub use write::NewPayload;
 
 use crate::archive::ArchiveWriter;
 use crate::clock::Clock;
+use crate::observe::Meters;
 use crate::shutdown::Tasks;
 
 /// What the engine is built from.
@@ -105,6 +109,8 @@ pub struct Parts {
     pub allocation_timeout_ms: u64,
     /// Percent of RAM that one user's sessions may keep from being freed.
     pub pinned_per_uid: u8,
+    /// What is told as it happens.
+    pub meters: Meters,
 }
 
 /// Reads of the catalog at once that may take long. More would take the threads that copies and commits need.
@@ -156,6 +162,7 @@ struct Inner {
     watchers: watching::Watchers,
     members: sessions::Members,
     quota: quota::Quota,
+    meters: Meters,
 }
 
 impl Engine {
@@ -200,6 +207,7 @@ impl Engine {
             watchers,
             members: sessions::Members::default(),
             quota: quota::Quota::new(parts.pinned_per_uid),
+            meters: parts.meters,
         })))
     }
 
@@ -234,6 +242,12 @@ impl Engine {
     /// Ends the copies that are still under way: nothing of them is left, and their sources stay.
     pub fn hurry(&self) {
         self.0.hurry.cancel();
+    }
+
+    /// What is told as it happens.
+    #[must_use]
+    pub fn meters(&self) -> &Meters {
+        &self.0.meters
     }
 
     /// Counters.
@@ -283,7 +297,8 @@ impl Engine {
         }
         let (sender, receiver) = oneshot::channel();
         // A caller who hung up does not want the answer.
-        self.0.tasks.spawn(name, async move { drop(sender.send(work.await)) });
+        let work = async move { drop(sender.send(work.await)) };
+        self.0.tasks.spawn(name, work.instrument(Span::current()));
         receiver.await.unwrap_or(Err(Error::ShuttingDown))
     }
 

@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Instant;
 
 use payload_manager_catalog::{Change, Durability};
 use payload_manager_core::Refusal;
@@ -15,17 +16,30 @@ use payload_manager_tiers::copy::{self, Job};
 use payload_manager_tiers::{Archive, TierError, TierStore, Written};
 use payload_manager_types::{Checksum, PayloadId, Place, Tier};
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 use super::write::{doomed, put_without};
 use super::{Ending, Engine, Error, blocking};
 use crate::archive::Said;
 use crate::failpoint;
+use crate::observe::spans;
 
 impl Engine {
     /// Has a ticket carried out by a task of its own.
     pub(super) fn carry_out(&self, ticket: Ticket) -> Ending {
-        let engine = self.clone();
-        self.under_way("transfer", ticket.id(), async move { engine.transfer(ticket).await })
+        let (id, from, to, size) = (ticket.id(), ticket.from, ticket.to, ticket.facts.size);
+        let (engine, span, since) = (self.clone(), spans::transfer(id, from, to, size), Instant::now());
+        let within = span.clone();
+        let work = async move {
+            let done = engine.transfer(ticket).await;
+            let made = matches!(done, Ok(Copied::Made));
+            engine.meters().transferred(from, to, made.then_some(size), since.elapsed());
+            if !made {
+                spans::failed(&span);
+            }
+            done.map(drop)
+        };
+        self.under_way("transfer", id, work.instrument(within))
     }
 
     /// Runs what is under way with a payload: who is told that it is busy finds it.
@@ -47,7 +61,7 @@ impl Engine {
         ending
     }
 
-    async fn transfer(&self, ticket: Ticket) -> Result<(), Error> {
+    async fn transfer(&self, ticket: Ticket) -> Result<Copied, Error> {
         let remote = [ticket.from, ticket.to].contains(&Tier::Object);
         let permits = if remote { &self.0.remote_copies } else { &self.0.copies };
         let permit = Arc::clone(permits).acquire_owned().await;
@@ -60,7 +74,7 @@ impl Engine {
             Ok(copied) => copied,
             Err(failure) => {
                 let clean = self.leave_nothing(&ticket).await;
-                return self.give_up(ticket, failure, clean).await;
+                return self.give_up(ticket, failure, clean).await.map(|()| Copied::FromElsewhere);
             }
         };
         failpoint::hit("transfer-finished");
@@ -83,7 +97,7 @@ impl Engine {
             }
             Outcome::Gone(block) => self.free_files(vec![block], vec![block]),
         }
-        Ok(())
+        Ok(Copied::Made)
     }
 
     /// A store's objects are not listed at a start, so what is about to be there is doomed before it is, until its row is
@@ -212,6 +226,14 @@ impl Engine {
 /// A file that no lease names.
 fn unnamed(id: PayloadId, tier: Tier, size: u64) -> Retired {
     Retired { id, tier, place: Place::OWN, size, block: None, record: None }
+}
+
+/// What came of a transfer that did not fail.
+enum Copied {
+    /// The copy.
+    Made,
+    /// Nothing, for its source was bad; another may serve, and whoever wants the copy asks again.
+    FromElsewhere,
 }
 
 /// Why no copy came of it.

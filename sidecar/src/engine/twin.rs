@@ -49,6 +49,7 @@ impl Engine {
 
     /// Moves a bad copy out of the way, and then frees what it took.
     pub(super) fn put_aside(&self, id: PayloadId, tier: Tier, place: Place, blocks: Vec<Retired>) {
+        self.meters().damaged(tier);
         let engine = self.clone();
         self.0.tasks.spawn_blocking("set-aside", move || {
             let aside = engine.tier(tier).and_then(|store| Ok(store.set_aside(id, place)?));

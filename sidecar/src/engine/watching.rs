@@ -110,6 +110,9 @@ impl Drop for Held<'_> {
             self.engine.0.watchers.bell.notify_waiters();
         }
         self.engine.0.evictor.ring_for(&mut self.ledger);
+        if self.ledger.has_newly_held() {
+            self.ledger.held_at(self.engine.0.clock.monotonic_ms());
+        }
         self.engine.mind_backlog(&self.ledger);
     }
 }

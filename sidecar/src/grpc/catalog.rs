@@ -20,6 +20,7 @@ use tonic::{Request, Response, Status};
 use super::status::{failed, invalid};
 use super::{Service, lineage, metadata, token, wire};
 use crate::engine::{NewPayload, Spilled, Wait};
+use crate::observe::spans;
 
 #[tonic::async_trait]
 impl PayloadCatalogService for Service {
@@ -29,6 +30,7 @@ impl PayloadCatalogService for Service {
     ) -> Result<Response<AllocatePayloadResponse>, Status> {
         let asked = Allocate::try_from(request.into_inner()).map_err(invalid)?;
         let made = self.engine.allocate(new_payload(asked)).await.map_err(failed)?;
+        spans::about(made.facts.id);
         let payload_descriptor = Some(wire::descriptor(&self.engine, &made));
         let object_upload_path = wire::upload_path(&self.engine, &made);
         Ok(Response::new(AllocatePayloadResponse { payload_descriptor, object_upload_path }))
@@ -39,6 +41,7 @@ impl PayloadCatalogService for Service {
         request: Request<CommitPayloadRequest>,
     ) -> Result<Response<CommitPayloadResponse>, Status> {
         let id = PayloadId::try_from(request.into_inner()).map_err(invalid)?;
+        spans::about(id);
         let committed = self.engine.commit(id).await.map_err(failed)?;
         let payload_descriptor = Some(wire::descriptor(&self.engine, &committed));
         Ok(Response::new(CommitPayloadResponse { payload_descriptor }))
@@ -46,12 +49,14 @@ impl PayloadCatalogService for Service {
 
     async fn delete(&self, request: Request<DeleteRequest>) -> Result<Response<()>, Status> {
         let asked = convert::Delete::try_from(request.into_inner()).map_err(invalid)?;
+        spans::about(asked.id);
         self.engine.delete(asked.id, asked.force).await.map_err(failed)?;
         Ok(Response::new(()))
     }
 
     async fn get_payload(&self, request: Request<GetPayloadRequest>) -> Result<Response<GetPayloadResponse>, Status> {
         let id = PayloadId::try_from(request.into_inner()).map_err(invalid)?;
+        spans::about(id);
         let found = self.engine.summary(id).map_err(failed)?;
         let facts = &found.descriptor.facts;
         Ok(Response::new(GetPayloadResponse {
@@ -85,6 +90,7 @@ impl PayloadCatalogService for Service {
 
     async fn promote(&self, request: Request<PromoteRequest>) -> Result<Response<PromoteResponse>, Status> {
         let asked = Promote::try_from(request.into_inner()).map_err(invalid)?;
+        spans::about(asked.id);
         let checked = self.engine.check_promote(asked.id, asked.target).map_err(failed)?;
         let descriptor = if asked.wait {
             self.engine.promote(asked.id, asked.target).await.map_err(failed)?
@@ -116,6 +122,7 @@ impl PayloadCatalogService for Service {
 
     async fn prefetch(&self, request: Request<PrefetchRequest>) -> Result<Response<()>, Status> {
         let asked = Promote::try_from(request.into_inner()).map_err(invalid)?;
+        spans::about(asked.id);
         self.engine.check_promote(asked.id, asked.target).map_err(failed)?;
         self.engine.promote_later(asked.id, asked.target);
         Ok(Response::new(()))
@@ -123,12 +130,14 @@ impl PayloadCatalogService for Service {
 
     async fn pin(&self, request: Request<PinRequest>) -> Result<Response<()>, Status> {
         let asked = convert::Pin::try_from(request.into_inner()).map_err(invalid)?;
+        spans::about(asked.id);
         self.engine.pin(asked.id, asked.duration_ms).await.map_err(failed)?;
         Ok(Response::new(()))
     }
 
     async fn unpin(&self, request: Request<UnpinRequest>) -> Result<Response<()>, Status> {
         let id = PayloadId::try_from(request.into_inner()).map_err(invalid)?;
+        spans::about(id);
         self.engine.unpin(id).await.map_err(failed)?;
         Ok(Response::new(()))
     }
@@ -138,6 +147,7 @@ impl PayloadCatalogService for Service {
         request: Request<ImportPayloadRequest>,
     ) -> Result<Response<ImportPayloadResponse>, Status> {
         let asked = convert::Import::try_from(request.into_inner()).map_err(invalid)?;
+        spans::about(asked.id);
         self.engine.import(asked.id, asked.size).await.map_err(failed)?;
         Ok(Response::new(ImportPayloadResponse {}))
     }
@@ -196,7 +206,10 @@ impl Service {
         wait: Wait,
     ) -> spill_response::Result {
         let spilled = match id {
-            Ok(id) => self.engine.spill(id, target, wait).await.map_err(failed),
+            Ok(id) => {
+                spans::about(id);
+                self.engine.spill(id, target, wait).await.map_err(failed)
+            }
             Err(error) => Err(invalid(error)),
         };
         let mut result = spill_response::Result { ok: spilled.is_ok(), ..spill_response::Result::default() };

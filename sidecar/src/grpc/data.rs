@@ -13,6 +13,7 @@ use tonic::{Request, Response, Status};
 use super::leases::{acquisition, granted};
 use super::status::{failed, invalid};
 use super::{Service, wire};
+use crate::observe::spans;
 
 #[tonic::async_trait]
 impl PayloadDataService for Service {
@@ -21,6 +22,7 @@ impl PayloadDataService for Service {
         request: Request<ResolveSnapshotRequest>,
     ) -> Result<Response<ResolveSnapshotResponse>, Status> {
         let id = PayloadId::try_from(request.into_inner()).map_err(invalid)?;
+        spans::about(id);
         let found = self.engine.descriptor(id).map_err(failed)?;
         let payload_descriptor = Some(wire::descriptor(&self.engine, &found));
         Ok(Response::new(ResolveSnapshotResponse { payload_descriptor }))
@@ -31,6 +33,7 @@ impl PayloadDataService for Service {
         request: Request<AcquireReadLeaseRequest>,
     ) -> Result<Response<AcquireReadLeaseResponse>, Status> {
         let asked = AcquireReadLease::try_from(request.into_inner()).map_err(invalid)?;
+        spans::about(asked.id);
         let grant = self.engine.acquire(acquisition(&asked), asked.wait).await.map_err(failed)?;
         Ok(Response::new(granted(&self.engine, &grant)))
     }

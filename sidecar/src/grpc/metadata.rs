@@ -14,6 +14,7 @@ use super::status::{failed, invalid};
 use super::token;
 use super::wire::ANSWER_LIMIT;
 use crate::engine::Engine;
+use crate::observe::spans;
 use crate::said;
 
 pub(super) async fn update(
@@ -23,6 +24,7 @@ pub(super) async fn update(
     let UpdateMetadata { id, replace, metadata, actor, reason } = request.try_into().map_err(invalid)?;
     let mode = if replace { MetadataMode::Replace } else { MetadataMode::Merge };
     let update = MetadataUpdate { metadata: sent(metadata), mode, actor, reason };
+    spans::about(id);
     let stored = engine.set_metadata(id, update).await.map_err(failed)?;
     Ok(UpdatePayloadMetadataResponse {
         id: Some(id.into()),
@@ -37,6 +39,7 @@ pub(super) async fn append_event(
 ) -> Result<AppendPayloadMetadataEventResponse, Status> {
     let AppendMetadataEvent { id, metadata, source, version } = request.try_into().map_err(invalid)?;
     let event = NewMetadataEvent { metadata: sent(metadata), source, version };
+    spans::about(id);
     let at = engine.append_metadata_event(id, event).await.map_err(failed)?;
     Ok(AppendPayloadMetadataEventResponse { id: Some(id.into()), event_time: Some(at.into()) })
 }
@@ -46,6 +49,7 @@ pub(super) async fn get(
     request: GetPayloadMetadataRequest,
 ) -> Result<GetPayloadMetadataResponse, Status> {
     let id = PayloadId::try_from(request).map_err(invalid)?;
+    spans::about(id);
     let (metadata, updated_at) = match engine.metadata(id).await.map_err(failed)? {
         Some(stored) => (Some(said::metadata(id, stored.metadata)), Some(stored.updated.into())),
         None => (None, None),

@@ -1,6 +1,6 @@
 //! The gRPC edge: thin handlers over the engine, one file a service. Wire types come in here and go no further.
 //!
-//! `wire` turns what the engine says into messages, `status` its errors into codes; `serve` listens, `health` says how it is.
+//! `wire` turns what the engine says into messages, `status` its errors into codes; `serve` listens, `watched` sees how long calls take and how they end, `health` says how it is.
 
 mod admin;
 mod calls;
@@ -17,6 +17,7 @@ pub(crate) mod status;
 mod stream;
 mod token;
 mod watch;
+pub(crate) mod watched;
 pub(crate) mod wire;
 
 use crate::engine::Engine;

@@ -23,6 +23,7 @@ use super::calls::Calls;
 use super::deadline::KeepDeadline;
 use super::health;
 use super::peers::Doorkeeper;
+use super::watched::Watch;
 use crate::config::Peers;
 use crate::engine::Engine;
 
@@ -99,10 +100,13 @@ impl Listeners {
         let stopping = engine.tasks().token();
         let door = Doorkeeper::new(peers);
         let calls = Calls::default();
+        let watch = Watch::new(engine.meters().clone());
         let (unix_routes, stop, unix_calls) = (routes.clone(), stopping.clone(), calls.clone());
+        let watch_unix = watch.clone();
         engine.tasks().spawn("grpc-unix", async move {
             let layer = InterceptorLayer::new(move |request| door.check(request));
             let server = tonic::transport::Server::builder()
+                .layer(watch_unix)
                 .layer(MapResponseLayer::new(answer))
                 .layer(layer)
                 .layer(KeepDeadline)
@@ -115,6 +119,7 @@ impl Listeners {
         if let Some(tcp) = self.tcp {
             engine.tasks().spawn("grpc-tcp", async move {
                 let server = tonic::transport::Server::builder()
+                    .layer(watch)
                     .layer(MapResponseLayer::new(answer))
                     .layer(KeepDeadline)
                     .layer(calls.clone())

@@ -5,7 +5,8 @@
 //!                    │  ├── connection   one peer: what it may have under way, what it has not read yet
 //!                    │  ├── verbs        what each request does; what must wait goes to the runtime, and its answer
 //!                    │  │                comes back through the mailbox
-//!                    │  └── life         how sessions begin, are taken up again, and end
+//!                    │  ├── life         how sessions begin, are taken up again, and end
+//!                    │  └── watched      how long requests take, and how they end
 //!                    └── book            who has a session, past `kill -9`
 //! ```
 //!
@@ -21,6 +22,7 @@ mod mailbox;
 mod process;
 mod server;
 mod verbs;
+mod watched;
 
 use std::io;
 use std::os::fd::AsFd;

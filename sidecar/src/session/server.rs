@@ -19,6 +19,7 @@ use super::book::Book;
 use super::connection::{Connection, Over};
 use super::life::Lingering;
 use super::mailbox::Mailbox;
+use super::watched::{Asked, Methods};
 use crate::engine::Engine;
 use crate::grpc::peers::Doorkeeper;
 
@@ -49,6 +50,9 @@ pub(super) struct Server {
     pub(super) per_uid: usize,
     pub(super) connections: HashMap<u64, Connection>,
     next: u64,
+    pub(super) methods: Methods,
+    /// The request that is being seen to, until it is answered or goes to the runtime.
+    pub(super) asked: Option<Asked>,
     pub(super) book: Book,
     /// Sessions that are over, whose pages still pin something.
     pub(super) lingering: BTreeMap<u64, Lingering>,
@@ -77,6 +81,8 @@ impl Server {
             per_uid,
             connections: HashMap::new(),
             next: FIRST,
+            methods: Methods::new(),
+            asked: None,
             book: Book::open(book),
             lingering: BTreeMap::new(),
         };

@@ -20,14 +20,17 @@ use payload_manager_tiers::gpu::{Key, SharedSlab};
 use payload_manager_tiers::ram::segments::Mapped;
 use payload_manager_types::{DeviceUuid, PayloadId, Tier};
 use tonic::Status;
+use tracing::{Instrument as _, Span};
 
 use super::answer::{Answer, item, not_allocated, not_opened};
 use super::connection::Over;
 use super::descriptors;
 use super::server::Server;
+use super::watched::Asked;
 use crate::engine::sessions::Leased;
 use crate::engine::{Engine, Error, NewPayload};
 use crate::grpc::{catalog, status, wire};
+use crate::observe::spans;
 
 /// Items of one request whose answers carry descriptors, of the payloads or in the kernel's sense.
 const MOST_SHOWN: usize = MOST_DESCRIPTORS;
@@ -44,6 +47,13 @@ impl Server {
         let number = request.number;
         let session = self.connections.get(&at).and_then(|connection| connection.session);
         let verb = request.verb.ok_or(Over::Broke("a request for nothing that is known"))?;
+        let asked = Asked::new(self.methods.of(&verb), session);
+        let span = asked.span.clone();
+        self.asked = Some(asked);
+        span.in_scope(|| self.verb(at, number, verb, session))
+    }
+
+    fn verb(&mut self, at: u64, number: u64, verb: Verb, session: Option<u32>) -> Result<(), Over> {
         match (verb, session) {
             (Verb::Hello(hello), None) => self.hello(at, number, hello),
             (Verb::Attach(attach), None) => self.attach(at, number, &attach),
@@ -65,7 +75,14 @@ impl Server {
             connection.begin();
         }
         let mailbox = std::sync::Arc::clone(&self.mailbox);
-        self.engine.tasks().spawn("session-verb", async move { mailbox.put(at, work.await) });
+        let asked = self.asked.take();
+        let (span, meters) = (Span::current(), self.engine.meters().clone());
+        let work = async move {
+            let answer = work.await;
+            asked.iter().for_each(|asked| asked.answered(&meters, &answer));
+            mailbox.put(at, answer);
+        };
+        self.engine.tasks().spawn("session-verb", work.instrument(span));
         Ok(())
     }
 
@@ -181,8 +198,10 @@ fn at_most(items: usize, most: usize) -> Result<(), Over> {
 }
 
 fn id_of(id: WireId) -> Result<PayloadId, Status> {
-    PayloadId::try_from(payload_manager_api::runtime::v1::CommitPayloadRequest { id: Some(id) })
-        .map_err(status::invalid)
+    let id = PayloadId::try_from(payload_manager_api::runtime::v1::CommitPayloadRequest { id: Some(id) });
+    let id = id.map_err(status::invalid)?;
+    spans::about(id);
+    Ok(id)
 }
 
 fn new_payload(
@@ -207,6 +226,7 @@ fn allocated(engine: &Engine, number: u64, made: impl Iterator<Item = Result<Des
     let mut results = Vec::new();
     for made in made {
         let opened = made.and_then(|made| {
+            spans::about(made.facts.id);
             answer.made.push(made.facts.id);
             let file = descriptors::for_writing(engine, &made).map_err(status::failed)?;
             answer.files.extend(file);

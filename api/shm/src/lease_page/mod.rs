@@ -54,6 +54,8 @@ pub struct RpcLeases {
     /// When to look at a slot again. A renewed lease is found not to be due and put back.
     due: BinaryHeap<Reverse<(u64, At, u64)>>,
     live: u32,
+    /// Claims that came to their deadline since this was opened.
+    expired: u64,
 }
 
 impl RpcLeases {
@@ -81,6 +83,7 @@ impl RpcLeases {
             free: Vec::new(),
             due: BinaryHeap::new(),
             live: 0,
+            expired: 0,
         };
         for n in 0..leases.pages_there()?.max(1) {
             let page = match LeasePage::open(&leases.name(n), identity) {
@@ -261,6 +264,7 @@ impl RpcLeases {
             if deadline.0 > now_ms {
                 self.due.push(Reverse((deadline.0, at, nonce)));
             } else if self.clear(at, word) {
+                self.expired += u64::from(word.state() == SlotState::Live);
                 freed.push(word.block());
             }
         }
@@ -285,6 +289,12 @@ impl RpcLeases {
     #[must_use]
     pub const fn live_count(&self) -> u32 {
         self.live
+    }
+
+    /// How many claims came to their deadline since this was opened.
+    #[must_use]
+    pub const fn expired_count(&self) -> u64 {
+        self.expired
     }
 
     /// Slots in use, revoked ones included.

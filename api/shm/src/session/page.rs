@@ -52,6 +52,8 @@ pub struct Swept {
     pub over: u32,
     /// Deadlines that lay beyond the maximum.
     pub lowered: u32,
+    /// Claims that this look has ended, for their time was over.
+    pub expired: u32,
 }
 
 /// A session's lease page, as the daemon has it.
@@ -235,7 +237,9 @@ impl SessionPage {
                 swept.lowered += u32::from(slot::lower_deadline(word, latest).is_some());
             }
             let due = seen.state() == SlotState::Live && seen.deadline().is_over_at(now);
-            let over = due && slot::expire(word, now).is_some() || seen.state() != SlotState::Live;
+            let expired = due && slot::expire(word, now).is_some();
+            swept.expired += u32::from(expired);
+            let over = expired || seen.state() != SlotState::Live;
             if over { swept.over += 1 } else { swept.live += 1 }
         }
         swept

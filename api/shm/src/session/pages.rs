@@ -1,6 +1,7 @@
 //! All sessions' pages, as the daemon has them: made, found again after a restart, asked together.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64 as AtomicCount, Ordering};
 
 use payload_manager_types::{BlockName, EntryIndex, LeaseDeadline};
 
@@ -62,6 +63,8 @@ pub struct SessionPages {
     next: u32,
     /// Leases taken on any page since this was opened, as far as they are counted.
     taken: u64,
+    /// Claims that were ended here because their time was over. Scans have no more than `&`.
+    expired: AtomicCount,
 }
 
 impl SessionPages {
@@ -80,8 +83,16 @@ impl SessionPages {
         now_ms: u64,
         latest: LeaseDeadline,
     ) -> Result<(Self, Vec<SetAside>), OpenError> {
-        let mut all =
-            Self { base: base.to_owned(), identity: *identity, epoch_ms, entries, pages: BTreeMap::new(), next: 0, taken: 0 };
+        let mut all = Self {
+            base: base.to_owned(),
+            identity: *identity,
+            epoch_ms,
+            entries,
+            pages: BTreeMap::new(),
+            next: 0,
+            taken: 0,
+            expired: AtomicCount::new(0),
+        };
         let mut aside = Vec::new();
         for name in all.names_there()? {
             let Some(number) = name.rsplit_once("-session-").and_then(|(_, n)| n.parse::<u32>().ok()) else {
@@ -157,6 +168,12 @@ impl SessionPages {
         self.taken
     }
 
+    /// How many claims of sessions were ended since this was opened because their time was over.
+    #[must_use]
+    pub fn expired_count(&self) -> u64 {
+        self.expired.load(Ordering::Relaxed)
+    }
+
     /// Pages that pin nothing any more and never will: closed and given back or run out, or condemned.
     #[must_use]
     pub fn over(&self, now_ms: u64) -> Vec<u32> {
@@ -194,7 +211,8 @@ impl SessionPages {
             let (epoch_ms, now) = (page.epoch_ms(), page.tick(LeaseDeadline(now_ms)));
             for word in page.used() {
                 let Some(seen) = slot::look(word).filter(|seen| question.asks_about(seen.name())) else { continue };
-                let Some(seen) = settled(word, seen, now) else { continue };
+                let Some((seen, expired)) = settled(word, seen, now) else { continue };
+                self.expired.fetch_add(u64::from(expired), Ordering::Relaxed);
                 question.count_held(seen.block(), seen.state(), seen.deadline().to_deadline(epoch_ms, now_ms));
             }
         }
@@ -248,11 +266,14 @@ impl SessionPages {
 
     /// Marks on all open pages what has run out, and lowers deadlines beyond `latest`. Once a second is often enough.
     pub fn sweep(&self, now_ms: u64, latest: LeaseDeadline) -> Swept {
-        self.iter().map(|page| page.sweep(now_ms, latest)).fold(Swept::default(), |sum, page| Swept {
+        let swept = self.iter().map(|page| page.sweep(now_ms, latest)).fold(Swept::default(), |sum, page| Swept {
             live: sum.live + page.live,
             over: sum.over + page.over,
             lowered: sum.lowered + page.lowered,
-        })
+            expired: sum.expired + page.expired,
+        });
+        self.expired.fetch_add(u64::from(swept.expired), Ordering::Relaxed);
+        swept
     }
 
     /// Hands the entries that sessions have read since the last time to `read`, once for each session.
@@ -261,11 +282,13 @@ impl SessionPages {
     }
 }
 
-/// What a slot holds, with a claim that has run out ended for good: who asks "may it be deleted" acts on the answer, and
+/// What a slot holds, with a claim that has run out ended for good, and whether that was done here: who asks "may it be deleted" acts on the answer, and
 /// a renewal after that must fail. `None`: it was given back meanwhile.
-fn settled(word: &AtomicU64, seen: Word, now: slot::Tick) -> Option<Word> {
+fn settled(word: &AtomicU64, seen: Word, now: slot::Tick) -> Option<(Word, bool)> {
     if seen.state() == SlotState::Live && seen.deadline().is_over_at(now) {
-        return slot::expire(word, now).or_else(|| slot::look(word)).filter(|word| word.name() == seen.name());
+        let ended = slot::expire(word, now);
+        let now_there = ended.or_else(|| slot::look(word)).filter(|word| word.name() == seen.name())?;
+        return Some((now_there, ended.is_some()));
     }
-    Some(seen)
+    Some((seen, false))
 }

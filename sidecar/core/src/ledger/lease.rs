@@ -138,6 +138,16 @@ impl<B: Board> Ledger<B> {
         self.backlog.held_bytes() > 0
     }
 
+    /// Whether blocks have begun to wait that nobody has told the time for.
+    pub fn has_newly_held(&self) -> bool {
+        self.backlog.has_new()
+    }
+
+    /// Blocks that have begun to wait since this was last called do so from now on.
+    pub fn held_at(&mut self, monotonic_ms: u64) {
+        self.backlog.seen(monotonic_ms);
+    }
+
     /// The entry under which leases know a payload, deleted or not.
     pub fn entry_of(&self, id: PayloadId) -> Option<EntryIndex> {
         self.payloads.get(&id).and_then(|p| p.entry).or(self.graves.get(&id).copied())

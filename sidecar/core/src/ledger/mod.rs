@@ -44,6 +44,7 @@ use crate::backlog::Backlog;
 use crate::board::Board;
 use crate::budget::{Budget, Grain};
 use crate::changes::Changes;
+use crate::counts::Evictions;
 use crate::facts::Phase;
 use crate::payload::{Descriptor, Payload, TransferId};
 use crate::queue::EvictionQueue;
@@ -102,6 +103,12 @@ pub struct Stats {
     pub backlog_blocks: u64,
     /// Their bytes.
     pub backlog_bytes: u64,
+    /// When the block came there that waits longest, by the monotonic clock in milliseconds.
+    pub backlog_since: Option<u64>,
+    /// Payloads that are listed and have no copy left.
+    pub lost: u64,
+    /// What eviction has done.
+    pub evictions: Evictions,
 }
 
 /// The key by which a payload is listed: newest first is the reverse of this order.
@@ -125,6 +132,7 @@ pub struct Ledger<B> {
     evicting: [bool; 4],
     /// Times that eviction looked at a payload.
     looks: u64,
+    evictions: Evictions,
     backlog: Backlog,
     /// Entries of deleted payloads that wait for their last block.
     graves: HashMap<PayloadId, EntryIndex>,
@@ -163,6 +171,7 @@ impl<B: Board> Ledger<B> {
             kept: evict::Kept::default(),
             evicting: [false; 4],
             looks: 0,
+            evictions: Evictions::default(),
             backlog: Backlog::new(Tier::ALL.map(grain)),
             graves: HashMap::new(),
             unsealed: HashMap::new(),
@@ -232,6 +241,9 @@ impl<B: Board> Ledger<B> {
             leases: self.board.lease_count(),
             backlog_blocks: self.backlog.len() as u64,
             backlog_bytes: self.backlog.held_bytes(),
+            backlog_since: self.backlog.oldest(),
+            lost: self.listed.last().map_or(0, |lost| lost.len() as u64),
+            evictions: self.evictions,
         }
     }
 

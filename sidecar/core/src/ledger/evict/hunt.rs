@@ -66,7 +66,7 @@ impl<B: Board> Ledger<B> {
             let leased = self.leased(&met, hunt.tier);
             for pick in met {
                 match why_not(&pick, &leased, &mut room) {
-                    Some(why) => self.keep(pick.id, hunt.tier, pick.seat, why),
+                    Some(why) => self.pass_over(pick.id, hunt.tier, pick.seat, why),
                     None => {
                         bytes = bytes.saturating_add(pick.bytes);
                         picks.push(pick);
@@ -100,7 +100,7 @@ impl<B: Board> Ledger<B> {
             let Some(payload) = self.payloads.get_mut(&place.id) else { continue };
             payload.stand = Stand::Out;
             match self.meet(place, hunt) {
-                Met::Keep(why) => self.keep(place.id, hunt.tier, place.seat, why),
+                Met::Keep(why) => self.pass_over(place.id, hunt.tier, place.seat, why),
                 Met::Spare(line) => self.seat(place.id, hunt.tier, place.seat.in_line(line), End::Back),
                 Met::Take(pick) => {
                     bytes = bytes.saturating_add(pick.bytes);

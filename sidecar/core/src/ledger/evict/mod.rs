@@ -124,7 +124,7 @@ impl<B: Board> Ledger<B> {
                 Ok(deletion) => Some(Step::Deleted(deletion)),
                 Err(refusal) => {
                     if matches!(refusal, Refusal::Leased { .. }) {
-                        self.keep(pick.id, tier, pick.seat, Why::Leased);
+                        self.pass_over(pick.id, tier, pick.seat, Why::Leased);
                     }
                     None
                 }
@@ -136,6 +136,7 @@ impl<B: Board> Ledger<B> {
                 Begun::There(_) | Begun::Busy => None,
             },
         }?;
+        self.evictions.count_begun(tier, pick.to);
         let queue = self.queues.get_mut(tier.index())?;
         queue.went(pick.bytes);
         let at = queue.gone();

@@ -115,6 +115,12 @@ impl<B: Board> Ledger<B> {
         }
     }
 
+    /// A hunt leaves it where it is.
+    pub(super) fn pass_over(&mut self, id: PayloadId, tier: Tier, seat: Seat, why: Why) {
+        self.evictions.count_passed_over(tier, why);
+        self.keep(id, tier, seat, why);
+    }
+
     /// It can't go now, and is not looked at again before that may have changed.
     pub(super) fn keep(&mut self, id: PayloadId, tier: Tier, seat: Seat, why: Why) {
         let Some(payload) = self.payloads.get_mut(&id) else { return };

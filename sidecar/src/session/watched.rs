@@ -1,0 +1,85 @@
+//! Every request of a session, seen from outside: how long it took, how it ended, and its span.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use payload_manager_api::core::v1::CallStatus;
+use payload_manager_api::session::v1::{
+    allocate_result, open_result, request::Verb, response::Outcome, segment_result,
+};
+use tonic::Code;
+use tracing::Span;
+
+use super::answer::Answer;
+use crate::engine::board::session_id;
+use crate::grpc::watched;
+use crate::observe::{Meters, Request, spans};
+
+/// What the requests are called.
+pub(super) struct Methods([Arc<str>; 9]);
+
+impl Methods {
+    pub(super) fn new() -> Self {
+        let names = ["Hello", "Attach", "Allocate", "Commit", "Abort", "Open", "Delete", "Bye", "Segments"];
+        Self(names.map(|name| Arc::from(format!("payload.manager.session.v1/{name}"))))
+    }
+
+    pub(super) fn of(&self, verb: &Verb) -> Arc<str> {
+        let [hello, attach, allocate, commit, abort, open, delete, bye, segments] = &self.0;
+        Arc::clone(match verb {
+            Verb::Hello(_) => hello,
+            Verb::Attach(_) => attach,
+            Verb::Allocate(_) => allocate,
+            Verb::Commit(_) => commit,
+            Verb::Abort(_) => abort,
+            Verb::Open(_) => open,
+            Verb::Delete(_) => delete,
+            Verb::Bye(_) => bye,
+            Verb::Segments(_) => segments,
+        })
+    }
+}
+
+/// A request that is being answered.
+pub(super) struct Asked {
+    request: Request,
+    pub(super) span: Span,
+}
+
+impl Asked {
+    pub(super) fn new(method: Arc<str>, session: Option<u32>) -> Self {
+        let request = Request { system: "session", method, since: Instant::now() };
+        let span = spans::request(&request);
+        if let Some(page) = session {
+            spans::of_session(&span, session_id(page));
+        }
+        Self { request, span }
+    }
+
+    /// It is answered: of many items, by the first that failed.
+    pub(super) fn answered(&self, meters: &Meters, answer: &Answer) {
+        let code = Code::from(answer.response.outcome.as_ref().and_then(first_error).map_or(0, |error| error.code));
+        spans::ended(&self.span, watched::name(code), watched::is_fault(code));
+        meters.answered(&self.request, watched::name(code));
+    }
+}
+
+fn first_error(outcome: &Outcome) -> Option<&CallStatus> {
+    match outcome {
+        Outcome::Error(error) => Some(error),
+        Outcome::Done(done) => done.results.iter().find_map(|result| result.error.as_ref()),
+        Outcome::Allocated(all) => all.results.iter().find_map(|result| match &result.outcome {
+            Some(allocate_result::Outcome::Error(error)) => Some(error),
+            _ => None,
+        }),
+        Outcome::Opened(all) => all.results.iter().find_map(|result| match &result.outcome {
+            Some(open_result::Outcome::Error(error)) => Some(error),
+            _ => None,
+        }),
+        Outcome::Shared(all) => all.results.iter().find_map(|result| match &result.outcome {
+            Some(segment_result::Outcome::Error(error)) => Some(error),
+            _ => None,
+        }),
+        _ => None,
+    }
+}

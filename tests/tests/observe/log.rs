@@ -1,0 +1,19 @@
+//! The log under somebody who makes it say one thing again and again.
+
+use payload_manager_shm::fdpass::{SeqPacket, Wait};
+use payload_manager_tests::Daemon;
+
+#[test]
+fn what_is_said_too_often_is_left_out_and_counted() {
+    let daemon = Daemon::start();
+    let path = daemon.setup().runtime_dir().join("session.sock");
+    for _ in 0..200 {
+        let socket = SeqPacket::connect(&path).unwrap();
+        socket.send(b"\xff\xff", &[], Wait::Yes).unwrap();
+        assert!(socket.receive(&mut [0; 64], Wait::Yes).is_err());
+    }
+    let line = daemon.wait_for_line("were left out");
+    assert!(line.contains("session/life.rs") && line.contains("lines="), "{line}");
+    let said = daemon.log().text().lines().filter(|line| line.contains("broke the rules")).count();
+    assert!((1..200).contains(&said), "{said}");
+}
