@@ -3,18 +3,22 @@
 use std::time::Duration;
 
 use crate::cli::{Exit, HealthcheckArgs};
+use crate::config::{Config, Machine};
 use crate::grpc::health;
 use crate::grpc::serve::CONTROL_SOCKET;
-use crate::run;
 
 /// Asks.
 #[must_use]
 pub fn run(args: &HealthcheckArgs) -> Exit {
-    let config = match run::load(&args.flags.given) {
-        Ok(config) => config,
-        Err(exit) => return exit,
+    let machine = Machine::this().map_err(|error| error.to_string());
+    let folder = machine.and_then(|m| Config::runtime_dir(&m, &args.flags.given).map_err(|error| error.to_string()));
+    let socket = match folder {
+        Ok(folder) => folder.join(CONTROL_SOCKET),
+        Err(error) => {
+            eprintln!("payload-manager: {error}");
+            return Exit::Usage;
+        }
     };
-    let socket = config.runtime_dir.path.join(CONTROL_SOCKET);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -31,7 +31,7 @@ use nix::sys::socket::{
 use nix::sys::time::TimeVal;
 use thiserror::Error;
 
-pub use self::peer::Peer;
+pub use self::peer::{Peer, peer_groups};
 
 /// The longest frame.
 pub const MOST_BYTES: usize = 64 * 1024;

@@ -81,6 +81,15 @@ pub(super) fn config(machine: &Machine, given: Vec<Setting>) -> Result<Config, C
     })
 }
 
+/// The folder of the sockets, if the later of `given` win.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn runtime_dir(machine: &Machine, given: Vec<Setting>) -> Result<PathBuf, ConfigError> {
+    let mut force = InForce::over_defaults(given)?;
+    Ok(force.folder("runtime-dir", || folders::runtime(machine))?.path)
+}
+
 /// The settings in force, by name.
 struct InForce(BTreeMap<&'static str, Setting>);
 

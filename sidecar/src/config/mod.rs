@@ -162,24 +162,21 @@ impl Config {
     /// # Errors
     /// All that is wrong with it, in the order of the sources.
     pub fn load(machine: &Machine, given: &Given) -> Result<Self, ConfigError> {
-        let file = given.file.clone().or_else(|| machine.env(CONFIG_ENV).map(PathBuf::from));
-        let file = file.map(|file| machine.working_dir.join(file));
-        let (mut settings, mut problems) = match file.as_deref().map(file::read) {
-            None => (Vec::new(), Vec::new()),
-            Some(Ok(settings)) => (settings, Vec::new()),
-            Some(Err(problems)) => (Vec::new(), problems),
-        };
-        let (from_env, more) = from_env(machine);
-        settings.extend(from_env);
-        problems.extend(more);
-        settings.extend(from_flags(given, &machine.working_dir));
-        if !problems.is_empty() {
-            return Err(ConfigError { problems });
-        }
+        let (settings, file) = gather(machine, given)?;
         let mut config = derive::config(machine, settings)?;
         config.file = file;
         config.warnings.extend(misspelt_env(machine));
         Ok(config)
+    }
+
+    /// The folder of the sockets alone. It looks at no disk: what asks a daemon how it is must not find out first what that
+    /// may hold.
+    ///
+    /// # Errors
+    /// As [`Self::load`], but for what binds settings together.
+    pub fn runtime_dir(machine: &Machine, given: &Given) -> Result<PathBuf, ConfigError> {
+        let (settings, _) = gather(machine, given)?;
+        derive::runtime_dir(machine, settings)
     }
 
     /// Every setting in force and where it comes from, in the order of [`KEYS`].
@@ -199,6 +196,22 @@ impl Config {
     pub fn to_json(&self) -> serde_json::Value {
         explain::json(self)
     }
+}
+
+/// What file, environment and flags say, the later ones winning, and the file.
+fn gather(machine: &Machine, given: &Given) -> Result<(Vec<Setting>, Option<PathBuf>), ConfigError> {
+    let file = given.file.clone().or_else(|| machine.env(CONFIG_ENV).map(PathBuf::from));
+    let file = file.map(|file| machine.working_dir.join(file));
+    let (mut settings, mut problems) = match file.as_deref().map(file::read) {
+        None => (Vec::new(), Vec::new()),
+        Some(Ok(settings)) => (settings, Vec::new()),
+        Some(Err(problems)) => (Vec::new(), problems),
+    };
+    let (from_env, more) = from_env(machine);
+    settings.extend(from_env);
+    problems.extend(more);
+    settings.extend(from_flags(given, &machine.working_dir));
+    if problems.is_empty() { Ok((settings, file)) } else { Err(ConfigError { problems }) }
 }
 
 /// The environment variable that names the configuration file.

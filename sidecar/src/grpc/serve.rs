@@ -12,6 +12,7 @@ use payload_manager_api::services::v1::payload_catalog_service_server::PayloadCa
 use payload_manager_api::services::v1::payload_data_service_server::PayloadDataServiceServer;
 use payload_manager_api::services::v1::payload_stream_service_server::PayloadStreamServiceServer;
 use tokio::net::{TcpListener, UnixListener};
+use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::service::{InterceptorLayer, Routes};
 use tonic_health::server::HealthReporter;
@@ -22,7 +23,7 @@ use super::Service;
 use super::calls::Calls;
 use super::deadline::KeepDeadline;
 use super::health;
-use super::peers::Doorkeeper;
+use super::peers::{Doorkeeper, Known};
 use super::watched::Watch;
 use crate::config::Peers;
 use crate::engine::Engine;
@@ -112,7 +113,7 @@ impl Listeners {
                 .layer(KeepDeadline)
                 .layer(unix_calls.clone())
                 .add_routes(unix_routes);
-            let incoming = UnixListenerStream::new(self.unix);
+            let incoming = UnixListenerStream::new(self.unix).map(|stream| stream.map(Known::new));
             let server = server.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
             ended(unix_calls.serve(server, stop).await);
         });

@@ -21,7 +21,7 @@ use super::life::Lingering;
 use super::mailbox::Mailbox;
 use super::watched::{Asked, Methods};
 use crate::engine::Engine;
-use crate::grpc::peers::Doorkeeper;
+use crate::grpc::peers::{Credentials, Doorkeeper};
 
 /// What events are about: these two, and from [`FIRST`] on twice a connection's number, and one more for its process.
 const LISTENER: u64 = 0;
@@ -212,7 +212,8 @@ impl Server {
             tracing::debug!(uid = peer.uid, here, "too many connections of one user: hung up on");
             return;
         }
-        let welcome = self.door.admit(peer.uid, peer.gid);
+        let groups = peer.groups.as_deref().map(Arc::from);
+        let welcome = self.door.admit(&Credentials { uid: peer.uid, gid: peer.gid, groups });
         let (number, connection) = (self.next, Connection::new(socket, peer, welcome));
         self.next += 1;
         let watched = self.epoll.add(&connection, EpollEvent::new(EpollFlags::EPOLLIN, number * 2));

@@ -2,7 +2,6 @@
 
 use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -161,10 +160,13 @@ fn a_peer_of_another_user_is_refused_unless_its_user_or_group_is_listed() {
             "root, to be another user",
         );
     }
-    let verdicts = [("", 11), ("allow-uids", 10), ("allow-gids", 10)];
-    for (flag, verdict) in verdicts {
+    // A further group that no user database knows of, as in a container.
+    const FURTHER: u32 = 4_242_424;
+    let verdicts =
+        [("", NOBODY, 11), ("allow-uids", NOBODY, 10), ("allow-gids", NOBODY, 10), ("allow-gids", FURTHER, 10)];
+    for (flag, value, verdict) in verdicts {
         let setup = Setup::new();
-        let setup = if flag.is_empty() { setup } else { setup.flag(flag, NOBODY.to_string()) };
+        let setup = if flag.is_empty() { setup } else { setup.flag(flag, value.to_string()) };
         let daemon = setup.start();
         // The door is open; who comes in is looked at.
         let open = |path: PathBuf, mode: u32| std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
@@ -174,10 +176,12 @@ fn a_peer_of_another_user_is_refused_unless_its_user_or_group_is_listed() {
         open(daemon.socket(), 0o666);
         let myself = folder.join("stranger");
         std::fs::copy(std::env::current_exe().unwrap(), &myself).unwrap();
-        let mut stranger = Command::new(myself);
+        let mut stranger = Command::new("setpriv");
+        stranger.arg(format!("--reuid={NOBODY}")).arg(format!("--regid={NOBODY}"));
+        stranger.arg(format!("--groups={FURTHER}")).arg("--").arg(myself);
         stranger.args(["--exact", "daemons::stranger"]).env(AS_STRANGER, daemon.socket()).current_dir("/");
-        let output = stranger.uid(NOBODY).gid(NOBODY).output().unwrap();
-        assert_eq!(output.status.code(), Some(verdict), "{flag}: {output:?}");
+        let output = stranger.output().unwrap();
+        assert_eq!(output.status.code(), Some(verdict), "{flag} {value}: {output:?}");
     }
 }
 

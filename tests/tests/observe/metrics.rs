@@ -78,7 +78,7 @@ async fn a_collector_gets_every_metric_of_the_table_and_no_other() {
     assert!((sum(&collector, "payload.tier.limit", Some(("payload.tier", "RAM"))) - f64::from(10 << 20)).abs() < 1.0);
     assert!((sum(&collector, "payload.stream.lag", Some(("payload.group", "workers"))) - 2.0).abs() < 0.5);
     assert!((sum(&collector, "payload.lost", None) - 1.0).abs() < 0.5);
-    assert!((sum(&collector, "payload.backlog.size", None) - f64::from(1 << 20)).abs() < 1.0);
+    assert!(sum(&collector, "payload.backlog.size", None) >= f64::from(1 << 20));
     assert!((sum(&collector, "payload.catalog.available", None) - 1.0).abs() < 0.1);
     assert!(sum(&collector, "payload.backlog.age", None) > 0.0);
     let named =
