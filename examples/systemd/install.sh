@@ -46,6 +46,7 @@ bin=/usr/local/bin
 share=/usr/local/share
 lib=/usr/local/lib
 unit=payload-manager.service
+socket=payload-manager.socket
 list=$share/payload-manager/installed
 state=/var/lib/payload-manager
 runtime=/run/payload-manager
@@ -98,6 +99,7 @@ install_all() {
     put 755 "$from/payload-manager" "$bin/payload-manager"
     put 755 "$from/payloadctl" "$bin/payloadctl"
     put 644 "$here/$unit" "$lib/systemd/system/$unit"
+    put 644 "$here/$socket" "$lib/systemd/system/$socket"
     put 644 "$here/payload-manager.sysusers" "$lib/sysusers.d/payload-manager.conf"
     put 644 "$here/../../LICENSE" "$share/doc/payload-manager/LICENSE"
 
@@ -125,12 +127,12 @@ install_all() {
         systemctl daemon-reload
         # One that runs goes on with the new program: payloads in RAM and leases are kept.
         systemctl try-restart "$unit"
-        echo "installed; to start it: systemctl enable --now payload-manager"
+        echo "installed; to start it: systemctl enable --now payload-manager.socket payload-manager.service"
     fi
 }
 
 stop() {
-    ! booted || [ ! -e "$lib/systemd/system/$unit" ] || systemctl --quiet disable --now "$unit"
+    ! booted || [ ! -e "$lib/systemd/system/$unit" ] || systemctl --quiet disable --now "$socket" "$unit"
 }
 
 remove_all() {

@@ -27,6 +27,7 @@ use crate::engine::recovery::{Recovered, Remains, recover};
 use crate::engine::{Engine, Error, Gate, Parts};
 use crate::failpoint;
 use crate::grpc::serve::{ListenError, Listeners};
+use crate::inherited::Inherited;
 use crate::instance::{self, InstanceError};
 use crate::observe::{Observatory, PageError};
 use crate::pages::{self, PagesError, Sizes};
@@ -94,7 +95,8 @@ pub struct App {
     engine: Engine,
     catalog: Arc<Catalog>,
     socket: PathBuf,
-    session_socket: PathBuf,
+    /// Those of the sockets that this process has made.
+    own_sockets: Vec<PathBuf>,
     tcp: Option<SocketAddr>,
     observatory: Observatory,
     metrics_tcp: Option<SocketAddr>,
@@ -109,6 +111,14 @@ impl App {
     /// # Errors
     /// [`StartError`]; nothing of what was there is changed by one that is a refusal.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_with(config, Inherited::default()).await
+    }
+
+    /// The same, with sockets that are open already.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with(config: Config, mut inherited: Inherited) -> Result<Self, StartError> {
         let locks = take_folders(&config)?;
         let root = config.disk_root.path.clone();
         let options = DiskOptions {
@@ -157,9 +167,10 @@ impl App {
             pinned_per_uid: config.pinned_per_uid,
             meters: observatory.meters(),
         })?;
-        let listeners = Listeners::bind(&config.runtime_dir.path, config.listen).await?;
-        let sessions = SessionSocket::bind(&config.runtime_dir.path)?;
-        let session_socket = sessions.path().to_owned();
+        let listeners = Listeners::bind(&config.runtime_dir.path, config.listen, &mut inherited).await?;
+        let sessions = SessionSocket::bind(&config.runtime_dir.path, &mut inherited)?;
+        inherited.close_the_rest();
+        let own_sockets = listeners.own().into_iter().chain(sessions.own()).collect();
         let (socket, tcp) = (listeners.socket().to_owned(), listeners.tcp());
         engine.start(recovered.free);
         sessions.serve(&engine, config.peers.clone(), config.sessions_per_uid)?;
@@ -167,7 +178,7 @@ impl App {
         let metrics_tcp = observatory.tcp();
         observatory.watch(&engine);
         let grace = config.shutdown_grace;
-        Ok(Self { engine, catalog, socket, session_socket, tcp, observatory, metrics_tcp, grace, _locks: locks })
+        Ok(Self { engine, catalog, socket, own_sockets, tcp, observatory, metrics_tcp, grace, _locks: locks })
     }
 
     /// Where gRPC is served.
@@ -202,7 +213,7 @@ impl App {
             drained = self.engine.tasks().drain(LAST_GRACE).await;
         }
         // A start or a wipe may come at once: a socket without a daemon would mislead clients.
-        for socket in [&self.socket, &self.session_socket] {
+        for socket in &self.own_sockets {
             if let Err(error) = std::fs::remove_file(socket) {
                 tracing::debug!(%error, "the socket was gone already");
             }

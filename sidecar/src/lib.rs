@@ -16,6 +16,7 @@ pub mod gpu_check;
 mod grpc;
 pub mod healthcheck;
 pub use grpc::serve::ListenError;
+pub mod inherited;
 pub mod instance;
 mod log;
 pub mod observe;

@@ -3,6 +3,7 @@
 use crate::app::{App, StartError};
 use crate::cli::{ConfigArgs, Exit};
 use crate::config::{Config, ConfigError, Given, Machine};
+use crate::inherited::Inherited;
 use crate::log;
 use crate::observe::Traces;
 use crate::shutdown::StopSignals;
@@ -11,6 +12,7 @@ use crate::supervisor;
 /// Runs the daemon until it is told to stop.
 #[must_use]
 pub fn serve(given: &Given) -> Exit {
+    let inherited = Inherited::take();
     let config = match load(given) {
         Ok(config) => config,
         Err(exit) => return exit,
@@ -31,7 +33,7 @@ pub fn serve(given: &Given) -> Exit {
         tracing::error!(%error, "see otlp-endpoint and the OTEL_ variables");
     }
     harden();
-    let exit = runtime.block_on(live(config));
+    let exit = runtime.block_on(live(config, inherited));
     if let Ok(Some(traces)) = traces {
         traces.close();
     }
@@ -70,7 +72,7 @@ pub(crate) fn load(given: &Given) -> Result<Config, Exit> {
     })
 }
 
-async fn live(config: Config) -> Exit {
+async fn live(config: Config, inherited: Inherited) -> Exit {
     let mut signals = match StopSignals::listen() {
         Ok(signals) => signals,
         Err(error) => {
@@ -79,7 +81,7 @@ async fn live(config: Config) -> Exit {
         }
     };
     greet(&config);
-    let app = match App::start(config).await {
+    let app = match App::start_with(config, inherited).await {
         Ok(app) => app,
         Err(error) => return refused(&error),
     };

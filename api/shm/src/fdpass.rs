@@ -10,6 +10,7 @@
 #![allow(unsafe_code, reason = "control messages are read where the kernel wrote them")]
 
 mod control;
+mod inherited;
 mod peer;
 
 #[cfg(test)]
@@ -23,14 +24,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::sys::socket::sockopt::{ReceiveTimeout, SendTimeout};
+use nix::sys::socket::sockopt::{AcceptConn, ReceiveTimeout, SendTimeout, SockType as TypeOf};
 use nix::sys::socket::{
-    AddressFamily, Backlog, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, accept4, bind, connect, listen,
-    sendmsg, setsockopt, socket, socketpair,
+    AddressFamily, Backlog, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, accept4, bind, connect, getsockopt,
+    listen, sendmsg, setsockopt, socket, socketpair,
 };
 use nix::sys::time::TimeVal;
 use thiserror::Error;
 
+pub use self::inherited::inherited;
 pub use self::peer::{Peer, peer_groups};
 
 /// The longest frame.
@@ -234,6 +236,18 @@ impl Listener {
         // Before `listen`: nobody connects under wider bits.
         fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
         listen(&socket, Backlog::MAXCONN)?;
+        Ok(Self { socket })
+    }
+
+    /// A socket that somebody else has made: one that listens for connections of packets.
+    ///
+    /// # Errors
+    /// It is none, or as the kernel says.
+    pub fn of(socket: OwnedFd) -> io::Result<Self> {
+        let listens = getsockopt(&socket, AcceptConn)? && getsockopt(&socket, TypeOf)? == SockType::SeqPacket;
+        if !listens {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it does not listen for packets (SOCK_SEQPACKET)"));
+        }
         Ok(Self { socket })
     }
 

@@ -27,6 +27,7 @@ use super::peers::{Doorkeeper, Known};
 use super::watched::Watch;
 use crate::config::Peers;
 use crate::engine::Engine;
+use crate::inherited::Inherited;
 
 /// The name of the gRPC socket in the runtime folder.
 pub(crate) const CONTROL_SOCKET: &str = "control.sock";
@@ -34,6 +35,8 @@ pub(crate) const CONTROL_SOCKET: &str = "control.sock";
 /// Sockets that are bound and not served yet.
 pub(crate) struct Listeners {
     socket: PathBuf,
+    /// Whether it is this process's to remove.
+    own: bool,
     unix: UnixListener,
     tcp: Option<TcpListener>,
 }
@@ -60,16 +63,17 @@ impl Listeners {
     ///
     /// # Errors
     /// [`ListenError::Bind`].
-    pub(crate) async fn bind(runtime_dir: &Path, listen: Option<SocketAddr>) -> Result<Self, ListenError> {
+    pub(crate) async fn bind(
+        runtime_dir: &Path,
+        listen: Option<SocketAddr>,
+        inherited: &mut Inherited,
+    ) -> Result<Self, ListenError> {
         let socket = runtime_dir.join(CONTROL_SOCKET);
         let at_socket = |error| ListenError::Bind { address: socket.display().to_string(), error };
-        match std::fs::remove_file(&socket) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at_socket(error)),
-            Ok(()) | Err(_) => {}
-        }
-        let unix = UnixListener::bind(&socket).map_err(at_socket)?;
-        let mode = std::fs::Permissions::from_mode(0o660);
-        std::fs::set_permissions(&socket, mode).map_err(at_socket)?;
+        let (unix, own) = match inherited.grpc(runtime_dir)? {
+            Some(passed) => (UnixListener::from_std(passed).map_err(at_socket)?, false),
+            None => (bind(&socket).map_err(at_socket)?, true),
+        };
         let tcp = match listen {
             Some(address) => {
                 let bound = TcpListener::bind(address).await;
@@ -77,13 +81,18 @@ impl Listeners {
             }
             None => None,
         };
-        Ok(Self { socket, unix, tcp })
+        Ok(Self { socket, own, unix, tcp })
     }
 
     /// The Unix socket's path.
     #[must_use]
     pub(crate) fn socket(&self) -> &Path {
         &self.socket
+    }
+
+    /// The same, if this process has made it.
+    pub(crate) fn own(&self) -> Option<PathBuf> {
+        self.own.then(|| self.socket.clone())
     }
 
     /// The TCP address, with the port that was given.
@@ -133,6 +142,17 @@ impl Listeners {
         engine.tasks().spawn("health", health::follow(engine.clone(), reporter));
         Ok(())
     }
+}
+
+/// Binds it; one that is there was left by a daemon that is gone.
+fn bind(socket: &Path) -> io::Result<UnixListener> {
+    match std::fs::remove_file(socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let listener = UnixListener::bind(socket)?;
+    std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o660))?;
+    Ok(listener)
 }
 
 /// The last word on every answer.

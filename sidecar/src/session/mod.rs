@@ -38,6 +38,7 @@ use crate::config::Peers;
 use crate::engine::Engine;
 use crate::grpc::peers::Doorkeeper;
 use crate::grpc::serve::ListenError;
+use crate::inherited::Inherited;
 
 /// The name of the socket in the runtime folder.
 pub(crate) const SOCKET: &str = "session.sock";
@@ -48,6 +49,8 @@ pub(crate) const BOOK: &str = "sessions.json";
 /// The socket, bound and not served yet.
 pub(crate) struct SessionSocket {
     path: PathBuf,
+    /// Whether it is this process's to remove.
+    own: bool,
     listener: Listener,
 }
 
@@ -57,8 +60,11 @@ impl SessionSocket {
     ///
     /// # Errors
     /// [`ListenError::Bind`].
-    pub(crate) fn bind(runtime_dir: &Path) -> Result<Self, ListenError> {
+    pub(crate) fn bind(runtime_dir: &Path, inherited: &mut Inherited) -> Result<Self, ListenError> {
         let path = runtime_dir.join(SOCKET);
+        if let Some(listener) = inherited.sessions(runtime_dir)? {
+            return Ok(Self { path, own: false, listener });
+        }
         let failed = |error| ListenError::Bind { address: path.display().to_string(), error };
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
@@ -66,12 +72,12 @@ impl SessionSocket {
         }
         let listener = Listener::bind(&path, 0o660).map_err(failed)?;
         fcntl(listener.as_fd(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(|e| failed(e.into()))?;
-        Ok(Self { path, listener })
+        Ok(Self { path, own: true, listener })
     }
 
-    /// The path.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// The path, if this process has made it.
+    pub(crate) fn own(&self) -> Option<PathBuf> {
+        self.own.then(|| self.path.clone())
     }
 
     /// Serves until the engine's tasks are asked to stop. The sessions of the daemon before this one can be taken up.

@@ -69,6 +69,11 @@ impl Daemon {
         Ok(Self { child: None, settings, prefix, config, folder })
     }
 
+    /// The same with another setting, from the next start on.
+    pub(crate) fn set(&mut self, name: &'static str, value: String) {
+        self.settings.push((name, value));
+    }
+
     /// The same, started.
     pub(crate) async fn start_new(base: &Path, ram: u64, disk: u64) -> Result<Self> {
         let mut daemon = Self::new(base, ram, disk)?;

@@ -5,6 +5,7 @@
 //! program run again as `payload-manager serve`, so that one `cargo run` builds all that is measured.
 
 mod cli;
+mod collector;
 mod daemon;
 mod figures;
 mod floor;

@@ -6,6 +6,7 @@
     reason = "clippy knows tests by their attribute only, and misses their helpers"
 )]
 
+mod activated;
 mod archives;
 mod batches;
 mod compression;

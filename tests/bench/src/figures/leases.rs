@@ -8,6 +8,7 @@ use payload_manager_api::core::v1::PayloadId;
 
 use super::Ground;
 use crate::Result;
+use crate::collector::Collector;
 use crate::daemon::Daemon;
 use crate::prefill;
 use crate::row::{Row, Target};
@@ -22,6 +23,9 @@ const AT_ONCE: u32 = 32;
 const MIB: u64 = 1 << 20;
 
 pub(super) async fn measure(ground: &mut Ground<'_>) -> Result<()> {
+    if ground.wants("lease.rpc.traced") {
+        traced(ground).await?;
+    }
     let mut daemon = Daemon::start_new(ground.base, 1024 * MIB, 1024 * MIB).await?;
     let (few, many) = (ground.scale.few, ground.scale.many);
     let mut ids = Vec::new();
@@ -41,6 +45,26 @@ pub(super) async fn measure(ground: &mut Ground<'_>) -> Result<()> {
     ids.extend(on_disk);
     leases(ground, &daemon, "lease.rpc.100k", &ids).await?;
     if ground.wants("start.100k") { starts(ground, daemon, many).await } else { Ok(()) }
+}
+
+/// Leases of a daemon that sends a span for each call to a collector, in turn with those of one that sends nothing.
+async fn traced(ground: &mut Ground<'_>) -> Result<()> {
+    let (collector, endpoint) = Collector::start().await?;
+    let plain = Daemon::start_new(ground.base, 64 * MIB, 64 * MIB).await?;
+    let mut traced = Daemon::new(ground.base, 64 * MIB, 64 * MIB)?;
+    traced.set("otlp-endpoint", endpoint);
+    traced.start().await?;
+    let (mut ours, mut floor) = (traced.rpc().await?, plain.rpc().await?);
+    let ids = (ours.put_empty(SIZE).await?, floor.put_empty(SIZE).await?);
+    let beside =
+        in_turn(ground.scale.calls, async || Ok(ours.lease(&ids.0).await?), async || Ok(floor.lease(&ids.1).await?))
+            .await?;
+    traced.stop().await?;
+    if collector.spans() == 0 {
+        return Err("the collector was sent no spans".into());
+    }
+    let floor = "the same of a daemon that sends nothing";
+    ground.tell(Row::beside("lease.rpc.traced", "us", &beside, floor, Target::Times(1.1)))
 }
 
 /// Makes payloads in RAM until there are so many.

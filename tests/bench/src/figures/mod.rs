@@ -52,10 +52,15 @@ const fn figure(name: &'static str, kind: Kind, what: &'static str) -> Figure {
 }
 
 /// All of them, in the order in which they are measured.
-pub(crate) static FIGURES: [Figure; 33] = [
+pub(crate) static FIGURES: [Figure; 34] = [
     figure("lease.rpc.1", Kind::Leases, "a lease taken and released, at 1 payload, against two empty calls"),
     figure("lease.rpc.1k", Kind::Leases, "the same at 1,000 payloads, in RAM"),
     figure("lease.rpc.100k", Kind::Leases, "the same at 100,000 payloads, half in RAM and half on DISK"),
+    figure(
+        "lease.rpc.traced",
+        Kind::Leases,
+        "a lease taken and released with a span for each call sent, against without",
+    ),
     figure("start.100k", Kind::Leases, "start to first answer with these 100,000 payloads, beside a start with none"),
     figure("lease.rpc.during_spill", Kind::Loaded, "a lease taken and released while 1 GiB spills, p99 against p99"),
     figure("spill.64m", Kind::Copies, "64 MiB from RAM to DISK, against writing them and fsync"),
