@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use payload_manager::config::{Fallback, KEYS, Kind};
+use payload_manager::observe::table::METRICS;
 use payload_manager_api::Reason;
 
 fn root() -> PathBuf {
@@ -67,4 +68,14 @@ fn the_tables_of_operations_are_those_of_the_code() {
         reasons.push_str(&format!("| `{reason}` | {} | {again} |\n", cell(&meaning(reason))));
     }
     is("reasons", &reasons);
+
+    let head = "| metric | for Prometheus | kind | unit | told apart by | what it says |\n| --- | --- | --- | --- | --- | --- |\n";
+    let mut metrics = String::from(head);
+    for metric in METRICS {
+        let apart: Vec<String> = metric.attributes.iter().map(|attribute| format!("`{attribute}`")).collect();
+        let (name, page, kind, unit) = (metric.name, metric.prometheus(), metric.kind.word(), metric.unit);
+        let (apart, help) = (apart.join(" "), cell(metric.help));
+        metrics.push_str(&format!("| `{name}` | `{page}` | {kind} | {unit} | {apart} | {help} |\n"));
+    }
+    is("metrics", &metrics);
 }
