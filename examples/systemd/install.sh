@@ -144,13 +144,26 @@ remove_all() {
     ! booted || systemctl daemon-reload
 }
 
+# As the user whose payloads they are: shared memory is known by its owner.
+as_owner() {
+    owner=$(stat -c %u "$root$state")
+    if [ "$owner" = "$(id -u)" ]; then
+        "$@"
+    else
+        setpriv --reuid "$owner" --regid "$(stat -c %g "$root$state")" --clear-groups "$@"
+    fi
+}
+
 # Payloads, and what an administrator has set for the unit.
 purge_data() {
-    [ -x "$root$bin/payload-manager" ] || die "there is no $root$bin/payload-manager, and nothing else knows what is its"
-    "$root$bin/payload-manager" wipe --yes --data-dir "$root$state" --runtime-dir "$root$runtime" "$@"
+    program=$root$bin/payload-manager
+    [ -x "$program" ] || die "there is no $program, and nothing else knows what is its"
+    if [ -d "$root$state" ]; then
+        as_owner "$program" wipe --yes --data-dir "$root$state" --runtime-dir "$root$runtime" "$@"
+    fi
     rm -rf "$root/etc/systemd/system/$unit.d"
     for left in "$state" "$runtime"; do
-        [ ! -d "$root$left" ] || rmdir "$root$left" || echo "install.sh: $root$left is left: something in it is not the daemon's" >&2
+        [ ! -d "$root$left" ] || rmdir "$root$left" || echo "install.sh: something in $root$left is not the daemon's" >&2
     done
 }
 
