@@ -121,13 +121,7 @@ impl App {
     pub async fn start_with(config: Config, mut inherited: Inherited) -> Result<Self, StartError> {
         let locks = take_folders(&config)?;
         let root = config.disk_root.path.clone();
-        let options = DiskOptions {
-            direct_io_min: match config.direct_io {
-                DirectIo::Auto => config.direct_io_min,
-                DirectIo::Off => u64::MAX,
-            },
-        };
-        let disk = DiskTier::open(&root, options)?;
+        let disk = DiskTier::open(&root, disk_options(&config))?;
         let ram = RamTier::new(config.shm_prefix.clone(), Arc::new(CgroupGauge::default()));
         let store = instance::claim(&config.data_dir.path, &root, config.fresh)?;
         let options = bucket::options(config.object_lz4);
@@ -226,6 +220,14 @@ impl App {
         }
         drained
     }
+}
+
+fn disk_options(config: &Config) -> DiskOptions {
+    let direct_io_min = match config.direct_io {
+        DirectIo::Auto => config.direct_io_min,
+        DirectIo::Off => u64::MAX,
+    };
+    DiskOptions { direct_io_min }
 }
 
 /// Sees whose the prefix is, and says what is wrong with the store. Before there is anything in shared memory: a daemon that

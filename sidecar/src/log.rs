@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::{FilterExt as _, Targets, filter_fn};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format;
 use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt;
@@ -22,7 +22,8 @@ pub(crate) use self::limit::suppressed;
 /// Starts logging, and hands spans to whoever sends them; a second start in the same process changes nothing.
 pub(crate) fn start(config: &Config, traces: Option<&Traces>) {
     let asked: Targets = config.log.parse().unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
-    let wanted = asked.and(filter_fn(|of| of.target() != spans::TARGET));
+    // Filters that know each callsite once and for all: one that is asked each time has every span made first.
+    let wanted = asked.with_target(spans::TARGET, LevelFilter::OFF);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = match config.log_format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).event_format(Limited(format())).boxed(),
@@ -40,7 +41,7 @@ pub(crate) fn start(config: &Config, traces: Option<&Traces>) {
             .with_level(false)
             .with_target(false);
         // Of our own spans alone: what sends them has spans, too.
-        layer.with_filter(filter_fn(|of| of.is_span() && of.target() == spans::TARGET))
+        layer.with_filter(Targets::new().with_target(spans::TARGET, LevelFilter::INFO))
     });
     let started = tracing_subscriber::registry().with(lines.with_filter(wanted)).with(traced).try_init();
     if started.is_err() {

@@ -17,7 +17,7 @@ pub(crate) mod status;
 mod stream;
 mod token;
 mod watch;
-pub(crate) mod watched;
+mod watched;
 pub(crate) mod wire;
 
 use crate::engine::Engine;

@@ -251,3 +251,40 @@ fn tier(error: &TierError) -> (Code, Reason, Facts) {
         TierError::Cancelled { .. } => (Code::Unavailable, Reason::ShuttingDown, Vec::new()),
     }
 }
+
+/// How a request ended, for those who count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ended {
+    /// The code's name in gRPC.
+    pub(crate) code: &'static str,
+    /// Whether it is the daemon's fault, or the machine's, and not the caller's.
+    pub(crate) is_fault: bool,
+}
+
+/// Its caller did not wait for the end.
+pub(crate) const HUNG_UP: Ended = Ended { code: "CANCELLED", is_fault: false };
+
+/// How a request ended that was answered with this number of a code.
+pub(crate) fn ended(code: i32) -> Ended {
+    let fault = |code| Ended { code, is_fault: true };
+    let caller = |code| Ended { code, is_fault: false };
+    match Code::from(code) {
+        Code::Ok => caller("OK"),
+        Code::Cancelled => HUNG_UP,
+        Code::Unknown => fault("UNKNOWN"),
+        Code::InvalidArgument => caller("INVALID_ARGUMENT"),
+        Code::DeadlineExceeded => fault("DEADLINE_EXCEEDED"),
+        Code::NotFound => caller("NOT_FOUND"),
+        Code::AlreadyExists => caller("ALREADY_EXISTS"),
+        Code::PermissionDenied => caller("PERMISSION_DENIED"),
+        Code::ResourceExhausted => caller("RESOURCE_EXHAUSTED"),
+        Code::FailedPrecondition => caller("FAILED_PRECONDITION"),
+        Code::Aborted => caller("ABORTED"),
+        Code::OutOfRange => caller("OUT_OF_RANGE"),
+        Code::Unimplemented => fault("UNIMPLEMENTED"),
+        Code::Internal => fault("INTERNAL"),
+        Code::Unavailable => fault("UNAVAILABLE"),
+        Code::DataLoss => fault("DATA_LOSS"),
+        Code::Unauthenticated => caller("UNAUTHENTICATED"),
+    }
+}

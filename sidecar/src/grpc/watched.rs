@@ -11,13 +11,14 @@ use opentelemetry::propagation::Extractor;
 use payload_manager_api::FILE_DESCRIPTOR_SET;
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, Request as HttpRequest, Response};
 use tonic::codegen::{Body as HttpBody, Bytes, StdError};
-use tonic::{Code, Status};
 use tower::{Layer, Service};
 use tracing::{Instrument as _, Span};
 
+use super::status::{self, Ended};
 use crate::observe::{Meters, Request, spans};
 
 /// What a method is called that is none of ours: what clients ask for must not make series of values.
@@ -89,13 +90,13 @@ where
         let request = Request { system: "grpc", method, since: Instant::now() };
         let span = spans::request(&request);
         spans::continue_trace(&span, &Headers(asked.headers()));
-        let call = Call { request, meters: self.watch.meters.clone(), span: span.clone(), code: None };
+        let call = Call { request, meters: self.watch.meters.clone(), span: span.clone(), ended: None };
         let work = span.in_scope(|| self.inner.call(asked));
         let work = async move {
             // Given up by its caller, it ends here too.
             let mut call = call;
             let response = work.await?;
-            call.code = code_in(response.headers());
+            call.ended = how(response.headers());
             Ok(response.map(|body| Body::new(Answer { body: Box::pin(body), call })))
         };
         Box::pin(work.instrument(span))
@@ -108,15 +109,15 @@ struct Call {
     request: Request,
     meters: Meters,
     span: Span,
-    code: Option<Code>,
+    ended: Option<Ended>,
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
         // Whoever hangs up has cancelled.
-        let code = self.code.unwrap_or(Code::Cancelled);
-        spans::ended(&self.span, name(code), is_fault(code));
-        self.meters.answered(&self.request, name(code));
+        let ended = self.ended.unwrap_or(status::HUNG_UP);
+        spans::ended(&self.span, ended.code, ended.is_fault);
+        self.meters.answered(&self.request, ended.code);
     }
 }
 
@@ -136,9 +137,9 @@ impl<R: HttpBody<Data = Bytes>> HttpBody for Answer<R> {
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, R::Error>>> {
         let frame = ready!(self.body.as_mut().poll_frame(context));
         if let Some(Ok(frame)) = &frame
-            && let Some(code) = frame.trailers_ref().and_then(code_in)
+            && let Some(ended) = frame.trailers_ref().and_then(how)
         {
-            self.call.code = Some(code);
+            self.call.ended = Some(ended);
         }
         Poll::Ready(frame)
     }
@@ -152,44 +153,8 @@ impl<R: HttpBody<Data = Bytes>> HttpBody for Answer<R> {
     }
 }
 
-fn code_in(headers: &HeaderMap) -> Option<Code> {
-    Status::from_header_map(headers).map(|status| status.code())
-}
-
-/// Whether it is the daemon's fault, or the machine's, and not the caller's.
-pub(crate) const fn is_fault(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Unknown
-            | Code::DeadlineExceeded
-            | Code::Unimplemented
-            | Code::Internal
-            | Code::Unavailable
-            | Code::DataLoss
-    )
-}
-
-/// The code's name in gRPC.
-pub(crate) const fn name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
+fn how(headers: &HeaderMap) -> Option<Ended> {
+    Status::from_header_map(headers).map(|status| status::ended(status.code() as i32))
 }
 
 /// What came with a request, for whoever looks for a trace in it.

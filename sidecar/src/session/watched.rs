@@ -7,12 +7,11 @@ use payload_manager_api::core::v1::CallStatus;
 use payload_manager_api::session::v1::{
     allocate_result, open_result, request::Verb, response::Outcome, segment_result,
 };
-use tonic::Code;
 use tracing::Span;
 
 use super::answer::Answer;
 use crate::engine::board::session_id;
-use crate::grpc::watched;
+use crate::grpc::status;
 use crate::observe::{Meters, Request, spans};
 
 /// What the requests are called.
@@ -58,9 +57,9 @@ impl Asked {
 
     /// It is answered: of many items, by the first that failed.
     pub(super) fn answered(&self, meters: &Meters, answer: &Answer) {
-        let code = Code::from(answer.response.outcome.as_ref().and_then(first_error).map_or(0, |error| error.code));
-        spans::ended(&self.span, watched::name(code), watched::is_fault(code));
-        meters.answered(&self.request, watched::name(code));
+        let ended = status::ended(answer.response.outcome.as_ref().and_then(first_error).map_or(0, |error| error.code));
+        spans::ended(&self.span, ended.code, ended.is_fault);
+        meters.answered(&self.request, ended.code);
     }
 }
 

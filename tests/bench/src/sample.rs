@@ -78,6 +78,31 @@ pub(crate) async fn in_turn(
     Ok(beside)
 }
 
+/// Measures two things in turn, round by round: for what goes on working after it has answered, so that it does so in its own
+/// time and not in the other's; in microseconds.
+pub(crate) async fn in_rounds(
+    times: Times,
+    mut ours: impl AsyncFnMut() -> Result<()>,
+    mut floor: impl AsyncFnMut() -> Result<()>,
+) -> Result<Beside> {
+    let mut beside = Beside::default();
+    for _ in 0..times.rounds {
+        round(times, &mut ours, &mut beside.ours).await?;
+        round(times, &mut floor, &mut beside.floor).await?;
+    }
+    Ok(beside)
+}
+
+async fn round(times: Times, work: &mut impl AsyncFnMut() -> Result<()>, samples: &mut Samples) -> Result<()> {
+    for sample in 0..times.samples + times.samples / 10 {
+        let took = timed(work).await?;
+        if sample >= times.samples / 10 {
+            samples.add(micros(took));
+        }
+    }
+    Ok(())
+}
+
 /// How long it takes.
 pub(crate) async fn timed(work: &mut impl AsyncFnMut() -> Result<()>) -> Result<Duration> {
     let begun = Instant::now();
