@@ -39,7 +39,8 @@ pub(crate) fn start(config: &Config, traces: Option<&Traces>) {
             .with_threads(false)
             .with_tracked_inactivity(false)
             .with_level(false)
-            .with_target(false);
+            .with_target(false)
+            .with_context_activation(false);
         // Of our own spans alone: what sends them has spans, too.
         layer.with_filter(Targets::new().with_target(spans::TARGET, LevelFilter::INFO))
     });

@@ -13,7 +13,7 @@ use crate::daemon::Daemon;
 use crate::prefill;
 use crate::row::{Row, Target};
 use crate::rpc::{EMPTY, Rpc};
-use crate::sample::{Beside, Samples, Times, in_rounds, in_turn, millis};
+use crate::sample::{Beside, Samples, in_rounds, in_turn, millis};
 
 /// Bytes of a payload.
 const SIZE: u64 = 64;
@@ -56,20 +56,18 @@ async fn traced(ground: &mut Ground<'_>) -> Result<()> {
     traced.start().await?;
     let (ours, floor) = (traced.rpc().await?, plain.rpc().await?);
     let ids = (ours.clone().put_empty(SIZE).await?, floor.clone().put_empty(SIZE).await?);
-    let times = Times { samples: ground.scale.calls.samples / 4, ..ground.scale.calls };
-    let beside = in_rounds(times, async || many(&ours, &ids.0).await, async || many(&floor, &ids.1).await).await?;
+    let beside = in_rounds(
+        ground.scale.calls,
+        async || lease(ours.clone(), &ids.0).await,
+        async || lease(floor.clone(), &ids.1).await,
+    )
+    .await?;
     traced.stop().await?;
     if collector.spans() == 0 {
         return Err("the collector was sent no spans".into());
     }
     let floor = "the same of a daemon that sends nothing";
     ground.tell(Row::beside("lease.rpc.traced", "us", &beside, floor, Target::Times(1.1)))
-}
-
-/// As many leases as keep daemon and caller busy: what is measured is work, and not how long a processor takes to wake.
-async fn many(rpc: &Rpc, id: &PayloadId) -> Result<()> {
-    let leases: FuturesUnordered<_> = (0..AT_ONCE).map(|_| lease(rpc.clone(), id)).collect();
-    leases.try_collect().await
 }
 
 async fn lease(mut rpc: Rpc, id: &PayloadId) -> Result<()> {

@@ -59,7 +59,7 @@ pub(crate) static FIGURES: [Figure; 34] = [
     figure(
         "lease.rpc.traced",
         Kind::Leases,
-        "32 leases at once, taken and released, with a span for each call sent, against without",
+        "a lease taken and released with a span for each call sent, against without",
     ),
     figure("start.100k", Kind::Leases, "start to first answer with these 100,000 payloads, beside a start with none"),
     figure("lease.rpc.during_spill", Kind::Loaded, "a lease taken and released while 1 GiB spills, p99 against p99"),
