@@ -77,7 +77,9 @@ impl StartError {
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         match self {
-            Self::Lock(LockError::Held { .. }) | Self::Pages(PagesError::Open(_)) | Self::Bucket(_) => true,
+            Self::Lock(LockError::Held { .. })
+            | Self::Pages(PagesError::Open(_) | PagesError::Owner(_))
+            | Self::Bucket(_) => true,
             Self::Instance(error) => error.is_refusal(),
             _ => false,
         }

@@ -24,6 +24,9 @@ pub enum PagesError {
     /// What is there is not to be trusted.
     #[error("the shared memory of this instance can't be used: {0}. Start with --fresh to drop what only RAM holds")]
     Open(#[from] OpenError),
+    /// They are another user's, and so are the payloads.
+    #[error("the shared memory of this instance is of user {0}: run this as that user")]
+    Owner(u32),
     /// They can't be made.
     #[error("shared memory can't be made: {0}; see that /dev/shm is mounted, writable and large enough")]
     Make(#[from] object::ObjectError),
@@ -121,11 +124,16 @@ fn drop_own(base: &str) -> std::io::Result<()> {
 /// pages.
 ///
 /// # Errors
-/// [`PagesError::Io`].
+/// [`PagesError::Owner`], and nothing is unlinked then; [`PagesError::Io`].
 pub fn drop_all(prefix: &str, instance: InstanceId, ram: &RamTier) -> Result<u64, PagesError> {
     let base = base_name(prefix, instance);
     let mut dropped = 0;
-    if let Ok(records) = Records::open(&format!("{base}-records"), &Identity::of(instance)?) {
+    let records = match Records::open(&format!("{base}-records"), &Identity::of(instance)?) {
+        // What only they name would be left for ever.
+        Err(OpenError::OtherOwner { uid, .. }) => return Err(PagesError::Owner(uid)),
+        other => other.ok(),
+    };
+    if let Some(records) = records {
         for (_, stored) in records.iter() {
             let Ok(stored) = stored else { continue };
             // What is in a segment goes with it, below, and what is sealed went with its daemon.

@@ -5,7 +5,7 @@ use std::process::Output;
 
 use payload_manager_api::core::v1::Tier;
 use payload_manager_tests::rpc::id_of;
-use payload_manager_tests::{Daemon, v1};
+use payload_manager_tests::{Daemon, skip, v1};
 
 use super::ground::Picture;
 
@@ -84,4 +84,27 @@ async fn a_wipe_keeps_what_was_set_aside_and_what_is_not_ours() {
     let left = payload_manager_tests::remains::files_under(daemon.setup().folder.path());
     let left: Vec<String> = left.iter().map(|path| path.display().to_string()).collect();
     assert_eq!(left, ["data/notes.txt", "data/payloads/orphans/x.bin", "data/payloads/set-aside/x.bin"]);
+}
+
+/// Root may remove everything, and would not know of what another user's records name.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_users_belongings_are_not_wiped_by_halves() {
+    const NAME: &str = "another_users_belongings_are_not_wiped_by_halves";
+    if !nix::unistd::geteuid().is_root() {
+        return skip(NAME, "root, to give something to another user");
+    }
+    let mut daemon = Daemon::start();
+    fill(&daemon).await;
+    assert!(daemon.stop().success());
+    let before = daemon.shm();
+    let records = before.iter().find(|name| name.ends_with("-records")).unwrap();
+    let records = format!("/dev/shm{records}");
+    std::os::unix::fs::chown(&records, Some(65534), None).unwrap();
+    let refused = wipe(&daemon, true);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(3) && said.contains("user 65534"), "{said}");
+    assert_eq!(daemon.shm(), before);
+    std::os::unix::fs::chown(&records, Some(0), None).unwrap();
+    assert!(wipe(&daemon, true).status.success());
+    assert!(daemon.shm().is_empty());
 }
