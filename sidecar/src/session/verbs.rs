@@ -50,7 +50,10 @@ impl Server {
         let asked = Asked::new(self.methods.of(&verb), session);
         let span = asked.span.clone();
         self.asked = Some(asked);
-        span.in_scope(|| self.verb(at, number, verb, session))
+        let done = span.in_scope(|| self.verb(at, number, verb, session));
+        // One that ends its connection has no answer.
+        self.asked = None;
+        done
     }
 
     fn verb(&mut self, at: u64, number: u64, verb: Verb, session: Option<u32>) -> Result<(), Over> {
