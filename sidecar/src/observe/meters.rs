@@ -21,9 +21,12 @@ const SCOPE: &str = "payload_manager";
 const SECONDS: [f64; 16] =
     [0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
-/// What is told as it happens. Clones tell the same instruments.
-#[derive(Debug, Clone)]
-pub struct Meters {
+/// What is told as it happens. Clones tell the same instruments; where nobody reads them there are none.
+#[derive(Debug, Clone, Default)]
+pub struct Meters(Option<Arc<Instruments>>);
+
+#[derive(Debug)]
+struct Instruments {
     requests: Histogram<f64>,
     transfers: Histogram<f64>,
     transferred: Counter<u64>,
@@ -31,41 +34,44 @@ pub struct Meters {
 }
 
 impl Meters {
-    /// The instruments of a provider. One without readers keeps nothing, and costs next to nothing.
-    #[must_use]
-    pub fn of(provider: &SdkMeterProvider) -> Self {
+    /// The instruments of a provider.
+    pub(super) fn of(provider: &SdkMeterProvider) -> Self {
         let meter = provider.meter(SCOPE);
-        Self {
+        Self(Some(Arc::new(Instruments {
             requests: histogram(&meter, table::REQUESTS),
             transfers: histogram(&meter, table::TRANSFERS),
             transferred: counter(&meter, table::TRANSFERS_SIZE),
             damaged: counter(&meter, table::DAMAGED),
-        }
+        })))
     }
 
     /// A request was answered.
     pub(crate) fn answered(&self, request: &Request, code: &'static str) {
+        let Some(instruments) = &self.0 else { return };
         let attributes = [
             KeyValue::new(table::SYSTEM, request.system),
             KeyValue::new(table::METHOD, Arc::clone(&request.method)),
             KeyValue::new(table::CODE, code),
         ];
-        self.requests.record(request.since.elapsed().as_secs_f64(), &attributes);
+        instruments.requests.record(request.since.elapsed().as_secs_f64(), &attributes);
     }
 
     /// A copy between tiers has come to its end.
     pub(crate) fn transferred(&self, from: Tier, to: Tier, bytes: Option<u64>, took: Duration) {
+        let Some(instruments) = &self.0 else { return };
         let (from, to) = (KeyValue::new(table::FROM, name(from)), KeyValue::new(table::TO, name(to)));
         let outcome = KeyValue::new(table::OUTCOME, if bytes.is_some() { "ok" } else { "failed" });
         if let Some(bytes) = bytes {
-            self.transferred.add(bytes, &[from.clone(), to.clone()]);
+            instruments.transferred.add(bytes, &[from.clone(), to.clone()]);
         }
-        self.transfers.record(took.as_secs_f64(), &[from, to, outcome]);
+        instruments.transfers.record(took.as_secs_f64(), &[from, to, outcome]);
     }
 
     /// A copy was set aside.
     pub(crate) fn damaged(&self, tier: Tier) {
-        self.damaged.add(1, &[KeyValue::new(table::TIER, name(tier))]);
+        if let Some(instruments) = &self.0 {
+            instruments.damaged.add(1, &[KeyValue::new(table::TIER, name(tier))]);
+        }
     }
 }
 

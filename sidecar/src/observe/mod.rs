@@ -33,7 +33,8 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// The metrics of one daemon: its instruments, and who reads them.
 pub(crate) struct Observatory {
-    provider: SdkMeterProvider,
+    /// None where nobody reads.
+    provider: Option<SdkMeterProvider>,
     page: Option<page::Page>,
 }
 
@@ -44,7 +45,9 @@ impl Observatory {
     /// [`PageError`]: the page can't be served there.
     pub(crate) async fn open(config: &Config) -> Result<Self, PageError> {
         let mut builder = SdkMeterProvider::builder().with_resource(otlp::resource());
-        if let Some(reader) = otlp::metrics(&config.otlp) {
+        let sent = otlp::metrics(&config.otlp);
+        let is_read = sent.is_some() || config.metrics_page != MetricsPage::Off;
+        if let Some(reader) = sent {
             builder = builder.with_reader(reader);
         }
         let page = match config.metrics_page {
@@ -55,12 +58,12 @@ impl Observatory {
                 Some(page)
             }
         };
-        Ok(Self { provider: builder.build(), page })
+        Ok(Self { provider: is_read.then(|| builder.build()), page })
     }
 
     /// What is told as it happens.
     pub(crate) fn meters(&self) -> Meters {
-        Meters::of(&self.provider)
+        self.provider.as_ref().map(Meters::of).unwrap_or_default()
     }
 
     /// Where the page is served over TCP.
@@ -70,7 +73,9 @@ impl Observatory {
 
     /// Reads the engine from here on, and serves the page until the engine's tasks are asked to stop.
     pub(crate) fn watch(&mut self, engine: &Engine) {
-        meters::ask(&self.provider, engine.downgrade());
+        if let Some(provider) = &self.provider {
+            meters::ask(provider, engine.downgrade());
+        }
         if let Some(page) = self.page.take() {
             let stopping = engine.tasks().token();
             engine.tasks().spawn("metrics", async move { page.serve(stopping).await });
@@ -79,7 +84,8 @@ impl Observatory {
 
     /// Sends what has not been sent. A collector that does not answer keeps the daemon for some seconds at most.
     pub(crate) async fn close(self) {
-        let closing = tokio::task::spawn_blocking(move || self.provider.shutdown());
+        let Some(provider) = self.provider else { return };
+        let closing = tokio::task::spawn_blocking(move || provider.shutdown());
         match tokio::time::timeout(LAST_WORDS, closing).await {
             Ok(Ok(Ok(()))) => {}
             Ok(Ok(Err(error))) => tracing::debug!(%error, "the last metrics were not sent"),

@@ -17,3 +17,13 @@ fn what_is_said_too_often_is_left_out_and_counted() {
     let said = daemon.log().text().lines().filter(|line| line.contains("broke the rules")).count();
     assert!((1..200).contains(&said), "{said}");
 }
+
+/// A start without any setting has nothing to complain about.
+#[test]
+fn a_plain_start_and_stop_say_nothing_bad() {
+    let mut daemon = Daemon::start();
+    assert!(daemon.stop().success());
+    let log = daemon.log_of_last_run();
+    let bad: Vec<&str> = log.lines().filter(|line| line.contains(" ERROR ") || line.contains(" WARN ")).collect();
+    assert!(bad.is_empty(), "{bad:?}");
+}
