@@ -128,9 +128,12 @@ fn drop_own(base: &str) -> std::io::Result<()> {
 pub fn drop_all(prefix: &str, instance: InstanceId, ram: &RamTier) -> Result<u64, PagesError> {
     let base = base_name(prefix, instance);
     let mut dropped = 0;
-    let records = match Records::open(&format!("{base}-records"), &Identity::of(instance)?) {
+    let name = format!("{base}-records");
+    let records = match Records::open(&name, &Identity::of(instance)?) {
         // What only they name would be left for ever.
         Err(OpenError::OtherOwner { uid, .. }) => return Err(PagesError::Owner(uid)),
+        // Shared memory does not outlive a boot: this is one, seen from a container that is told of another.
+        Err(OpenError::OtherBoot { found, .. }) => Records::open(&name, &Identity { instance, boot: found }).ok(),
         other => other.ok(),
     };
     if let Some(records) = records {

@@ -47,6 +47,8 @@ pub enum OpenError {
     OtherBoot {
         /// The object.
         name: String,
+        /// The boot that it names.
+        found: [u8; 16],
     },
     /// The object belongs to another user: not to be trusted with our leases.
     #[error("{name} belongs to uid {uid}")]

@@ -301,7 +301,7 @@ impl Facts {
             return Err(OpenError::Foreign { name, found: self.instance });
         }
         if self.boot != identity.boot {
-            return Err(OpenError::OtherBoot { name });
+            return Err(OpenError::OtherBoot { name, found: self.boot });
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! `wipe` leaves nothing of a stopped daemon, however it ended, and touches nothing of one that runs.
 
 use std::fs;
+use std::os::unix::fs::FileExt as _;
 use std::process::Output;
 
 use payload_manager_api::core::v1::Tier;
@@ -107,4 +108,18 @@ async fn another_users_belongings_are_not_wiped_by_halves() {
     std::os::unix::fs::chown(&records, Some(0), None).unwrap();
     assert!(wipe(&daemon, true).status.success());
     assert!(daemon.shm().is_empty());
+}
+
+/// What a container is told of the boot need not be what the host is told: whoever wipes may know of another one.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_made_under_another_boot_is_wiped_too() {
+    let mut daemon = Daemon::start();
+    fill(&daemon).await;
+    assert!(daemon.stop().success());
+    for page in daemon.shm().iter().filter(|name| ["-records", "-directory"].iter().any(|end| name.ends_with(end))) {
+        let file = fs::OpenOptions::new().write(true).open(format!("/dev/shm{page}")).unwrap();
+        file.write_all_at(&[9; 16], 32).unwrap();
+    }
+    assert!(wipe(&daemon, true).status.success());
+    assert!(daemon.shm().is_empty(), "{:?}", daemon.shm());
 }
