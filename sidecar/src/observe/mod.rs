@@ -9,6 +9,7 @@
 //! `table` declares every metric, `meters` are the instruments, `spans` what is traced and by whose request, `otlp` sends both
 //! to a collector, `page` serves the metrics as text. Nothing here is on the way of a lease that a client takes by itself.
 
+mod few;
 mod meters;
 mod otlp;
 mod page;

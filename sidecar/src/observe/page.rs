@@ -15,6 +15,7 @@ use prometheus::{Registry, TextEncoder};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 
+use super::few::Few;
 use crate::config::MetricsPage;
 
 /// The socket's name in the runtime folder.
@@ -79,12 +80,12 @@ impl Page {
         let ended = match self.at {
             // A reader that keeps its connection open does not keep the daemon.
             Bound::Tcp(listener) => tokio::select! {
-                ended = async { axum::serve(listener, routes).await } => ended,
+                ended = async { axum::serve(Few::new(listener), routes).await } => ended,
                 () = stopped => Ok(()),
             },
             Bound::Unix(listener, path) => {
                 let ended = tokio::select! {
-                    ended = async { axum::serve(listener, routes).await } => ended,
+                    ended = async { axum::serve(Few::new(listener), routes).await } => ended,
                     () = stopped => Ok(()),
                 };
                 let _ = std::fs::remove_file(path);

@@ -85,3 +85,20 @@ fn a_port_that_is_taken_ends_the_start_and_nothing_is_left() {
     assert!(refused.log.contains(&address) && refused.log.contains("metrics can't be served"), "{}", refused.log);
     payload_manager_tests::remains::unlink_shm(&prefix);
 }
+
+/// Whoever connects and says nothing has a seat for a while, and no more than a few have one: the daemon's descriptors are for
+/// its clients.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_that_says_nothing_takes_a_few_descriptors_and_goes() {
+    let daemon = Setup::new().flag("metrics-listen", "socket").start();
+    let socket = daemon.setup().runtime_dir().join("metrics.sock");
+    let open = || std::fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap().count();
+    let before = open();
+    let crowd: Vec<UnixStream> = (0..24).map(|_| UnixStream::connect(&socket).unwrap()).collect();
+    daemon.rpc().await.stats().await.unwrap();
+    assert!(open() <= before + 18, "{before} and then {}", open());
+    // Behind all of them.
+    let (status, _) = get(UnixStream::connect(&socket).unwrap(), "/metrics");
+    assert_eq!(status, "HTTP/1.1 200 OK");
+    drop(crowd);
+}
