@@ -58,6 +58,11 @@ impl Cli {
         Parsed::Refused
     }
 
+    /// Whether everything is wanted because nothing was named.
+    pub(crate) fn wants_all(&self) -> bool {
+        self.names.is_empty()
+    }
+
     /// The names of the figures that are asked for.
     pub(crate) fn wanted(&self) -> Vec<&'static str> {
         if self.names.is_empty() {

@@ -102,7 +102,8 @@ pub(crate) fn command(settings: &[(&str, String)], log: &Path) -> std::io::Resul
     Ok(command)
 }
 
-/// Whether this environment variable is a setting of the daemon.
+/// Whether this environment variable is a setting of the daemon. What tests say to a stand-in for a driver is none.
 pub(crate) fn is_setting(name: &OsString) -> bool {
-    name.as_encoded_bytes().starts_with(ENV_PREFIX.as_bytes())
+    let name = name.as_encoded_bytes();
+    name.starts_with(ENV_PREFIX.as_bytes()) && !name.starts_with(b"PAYLOAD_MANAGER_TEST_")
 }

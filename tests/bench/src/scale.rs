@@ -17,6 +17,8 @@ pub(crate) struct Scale {
     pub(crate) copy: usize,
     /// How many of them are copied, one after the other.
     pub(crate) copies: usize,
+    /// Bytes of one that is copied between a card and RAM.
+    pub(crate) card: usize,
     /// How many are spilled at once while leases are measured.
     pub(crate) load: usize,
     /// How often that, a start, or a rate is measured.
@@ -46,6 +48,7 @@ impl Scale {
         huge: 1_000_000,
         copy: 64 << 20,
         copies: 12,
+        card: 256 << 20,
         load: 16,
         rounds: 5,
         rate_ms: 2000,
@@ -65,6 +68,7 @@ impl Scale {
         huge: 2000,
         copy: 4 << 20,
         copies: 2,
+        card: 4 << 20,
         load: 4,
         rounds: 2,
         rate_ms: 200,

@@ -5,10 +5,15 @@
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use payload_manager_test_cuda::Machine;
+
 /// Its output, and the names that its objects in shared memory begin with.
 fn bench(arguments: &[&str]) -> (Output, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_payload-bench"));
-    let child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    run(Command::new(env!("CARGO_BIN_EXE_payload-bench")).args(arguments))
+}
+
+fn run(command: &mut Command) -> (Output, String) {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let prefix = format!("pm-bench-{}-", child.id());
     (child.wait_with_output().unwrap(), prefix)
 }
@@ -38,6 +43,30 @@ fn a_quick_run_prints_one_json_object_a_row_with_the_keys_that_programs_count_on
     assert_eq!(names, ["lease.rpc.1.quick", "cycle.4.errors.quick", "stats.1m.quick"]);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "its folders are gone");
     assert_eq!(shared_memory_of(&prefix), [""; 0]);
+}
+
+#[test]
+fn figures_of_a_card_are_measured_where_there_is_one_and_asking_for_them_elsewhere_says_why_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = |environment: &[(&str, &Path)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_payload-bench"));
+        command.args(["--quick", "--json", "gpu", "lease.gpu", "--dir"]).arg(folder.path());
+        run(command.envs(environment.iter().copied()))
+    };
+    let machine = Machine::with_one(1 << 30);
+    let [driver, cards] = machine.environment();
+    let (output, prefix) = bench(&[(driver.0, &driver.1), (cards.0, &cards.1)]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let name = |line: &str| -> String {
+        serde_json::from_str::<serde_json::Value>(line).unwrap()["name"].as_str().unwrap().to_owned()
+    };
+    let names: Vec<String> = text.lines().map(name).collect();
+    assert_eq!(names, ["gpu.spill.256m.quick", "gpu.promote.256m.quick", "lease.gpu.quick"]);
+    assert_eq!((machine.used(0), shared_memory_of(&prefix)), (0, Vec::new()));
+    let (output, _) = bench(&[(driver.0, Path::new("libcuda-that-nobody-has.so.1"))]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && said.contains("libcuda-that-nobody-has.so.1"), "{said}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod copies;
 mod cycle;
 mod fast;
+mod gpu;
 mod idle;
 mod leases;
 mod listing;
@@ -44,6 +45,7 @@ enum Kind {
     Puts,
     Retire,
     Object,
+    Gpu,
     Idle,
 }
 
@@ -52,7 +54,7 @@ const fn figure(name: &'static str, kind: Kind, what: &'static str) -> Figure {
 }
 
 /// All of them, in the order in which they are measured.
-pub(crate) static FIGURES: [Figure; 34] = [
+pub(crate) static FIGURES: [Figure; 37] = [
     figure("lease.rpc.1", Kind::Leases, "a lease taken and released, at 1 payload, against two empty calls"),
     figure("lease.rpc.1k", Kind::Leases, "the same at 1,000 payloads, in RAM"),
     figure("lease.rpc.100k", Kind::Leases, "the same at 100,000 payloads, half in RAM and half on DISK"),
@@ -101,6 +103,9 @@ pub(crate) static FIGURES: [Figure; 34] = [
     figure("object.spill.10k", Kind::Object, "10,000 x 4 KiB to OBJECT, against putting them with the crate alone"),
     figure("object.checksum", Kind::Object, "a copy of 256 MiB with its checksum, against one without"),
     figure("rebuild.100k", Kind::Object, "a catalog of 100,000 made again, against listing and reading the archives"),
+    figure("gpu.spill.256m", Kind::Gpu, "256 MiB from a card to RAM, against a plain copy to pinned memory"),
+    figure("gpu.promote.256m", Kind::Gpu, "the same back, against such a copy to the card"),
+    figure("lease.gpu", Kind::Gpu, "a view on a card taken and dropped without a call, against one in RAM"),
     figure("idle.cpu", Kind::Idle, "processor time of an idle daemon with 10 subscribers"),
     figure("idle.rss", Kind::Idle, "its resident memory, shared pages included, payloads not"),
 ];
@@ -109,6 +114,7 @@ pub(crate) static FIGURES: [Figure; 34] = [
 pub(crate) struct Bench<F> {
     base: PathBuf,
     scale: Scale,
+    all: bool,
     told: F,
 }
 
@@ -118,6 +124,8 @@ struct Ground<'a> {
     scale: Scale,
     /// What is wanted of it.
     wanted: &'a [&'static str],
+    /// Whether that is everything, named by nobody.
+    all: bool,
     told: &'a mut dyn FnMut(&Row) -> Result<()>,
 }
 
@@ -136,7 +144,7 @@ impl<F: FnMut(&Row) -> Result<()>> Bench<F> {
     /// A run that tells `told` each row as soon as it is measured.
     pub(crate) fn new(cli: &Cli, told: F) -> Self {
         let scale = if cli.quick { Scale::QUICK } else { Scale::FULL };
-        Self { base: cli.dir.clone().unwrap_or_else(base), scale, told }
+        Self { base: cli.dir.clone().unwrap_or_else(base), scale, all: cli.wants_all(), told }
     }
 
     /// Measures what is wanted.
@@ -152,12 +160,14 @@ impl<F: FnMut(&Row) -> Result<()>> Bench<F> {
             Kind::Puts,
             Kind::Retire,
             Kind::Object,
+            Kind::Gpu,
             Kind::Idle,
         ] {
             if !FIGURES.iter().any(|figure| figure.kind == kind && wanted.contains(&figure.name)) {
                 continue;
             }
-            let mut ground = Ground { base: &self.base, scale: self.scale, wanted, told: &mut self.told };
+            let mut ground =
+                Ground { base: &self.base, scale: self.scale, wanted, all: self.all, told: &mut self.told };
             match kind {
                 Kind::Leases => leases::measure(&mut ground).await,
                 Kind::Loaded => loaded::measure(&mut ground).await,
@@ -169,6 +179,7 @@ impl<F: FnMut(&Row) -> Result<()>> Bench<F> {
                 Kind::Puts => puts::measure(&mut ground).await,
                 Kind::Retire => retire::measure(&mut ground),
                 Kind::Object => object::measure(&mut ground).await,
+                Kind::Gpu => gpu::measure(&mut ground).await,
                 Kind::Idle => idle::measure(&mut ground).await,
             }?;
         }
