@@ -236,6 +236,15 @@ static uint64_t start_of(uint64_t pid) {
     return how == 'Z' || how == 'X' ? 0 : start;
 }
 
+/* Our number where /proc is that of all who share the folder: that may be another namespace than ours. 0: there is none. */
+static uint64_t seen_as(void) {
+    char text[32];
+    ssize_t length = readlink("/proc/self", text, sizeof text - 1);
+    if (length <= 0) return 0;
+    text[length] = 0;
+    return strtoull(text, NULL, 10);
+}
+
 static void lock_state(void) {
     /* Whoever died with it left whole rows behind. */
     if (pthread_mutex_lock(&state->mutex) == EOWNERDEAD) pthread_mutex_consistent(&state->mutex);
@@ -453,7 +462,7 @@ API cuInit(unsigned flags) {
         if (!given || *given != '/' || strlen(given) >= sizeof folder) return NO_DEVICE;
         snprintf(folder, sizeof folder, "%s", given);
         snprintf(rules, sizeof rules, "%s/faults", folder);
-        self = (uint64_t)getpid();
+        self = seen_as();
         self_start = start_of(self);
         read_cards();
         if (count) state = open_state();

@@ -99,6 +99,11 @@ impl Ground {
         self.daemon.as_mut().is_none_or(|daemon| daemon.try_wait().is_ok_and(|ended| ended.is_some()))
     }
 
+    /// Its daemon's process.
+    pub(super) fn pid(&self) -> Result<u32, String> {
+        self.daemon.as_ref().map(Child::id).ok_or_else(|| "its daemon does not run".to_owned())
+    }
+
     /// Kills the daemon as abruptly as it gets.
     pub(super) fn kill(&mut self) {
         if let Some(mut daemon) = self.daemon.take() {
@@ -136,6 +141,12 @@ impl Drop for Ground {
     }
 }
 
+/// Namespaces of its own for a process that is told by a shell, which has no more rights outside than whoever runs the check.
+const APART: [&str; 8] = ["--user", "--map-root-user", "--pid", "--ipc", "--fork", "--kill-child", "--", "sh"];
+
+/// Where a PID namespace is told which number it gave last.
+const LAST: &str = "/proc/sys/kernel/ns_last_pid";
+
 /// The second process.
 pub(super) struct Second {
     child: Child,
@@ -146,8 +157,35 @@ pub(super) struct Second {
 impl Second {
     /// A client of the daemon at this socket.
     pub(super) fn start(socket: &Path) -> Result<Self, String> {
-        let mut command = ourselves(&["gpu-check-part", "--socket"])?;
-        command.arg(socket).stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
+        Self::of(ourselves(&["gpu-check-part", "--socket"])?.arg(socket))
+    }
+
+    /// The same in a PID and an IPC namespace of its own, where its number is this one. `None`: that is not allowed here.
+    pub(super) fn start_apart(socket: &Path, number: u32) -> Result<Option<Self>, String> {
+        let one_before = number.saturating_sub(1);
+        let told = format!("echo {one_before} >{LAST} && ");
+        let mut probe = Command::new("unshare");
+        probe.args(APART).args(["-c", &format!("{told}true")]).stdout(Stdio::null()).stderr(Stdio::null());
+        if !probe.status().is_ok_and(|status| status.success()) {
+            return Ok(None);
+        }
+        let alone = ourselves(&["gpu-check-part", "--socket"])?;
+        let mut command = Command::new("unshare");
+        // The shell stays, as the first of its namespace; the one that it starts is the next.
+        command.args(APART).args(["-c", &format!("{told}\"$@\"; exit"), "sh"]).arg(alone.get_program());
+        command.args(alone.get_args()).arg(socket);
+        alone.get_envs().filter(|(_, value)| value.is_none()).for_each(|(name, _)| _ = command.env_remove(name));
+        let mut second = Self::of(&mut command)?;
+        let found = second.ask("pid")?;
+        if found == number.to_string() {
+            Ok(Some(second))
+        } else {
+            Err(format!("a process that should be number {number} is number {found}"))
+        }
+    }
+
+    fn of(command: &mut Command) -> Result<Self, String> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn().map_err(|error| error.to_string())?;
         let (tell, said) = (child.stdin.take().ok_or("no pipe")?, child.stdout.take().ok_or("no pipe")?);
         Ok(Self { child, tell, said: BufReader::new(said).lines() })

@@ -80,6 +80,7 @@ impl Second {
             }
             ["valid", name] => Ok(self.views.get(&id(name)?).is_some_and(PayloadView::is_valid).to_string()),
             ["drop", name] => Ok(self.views.remove(&id(name)?).is_some().to_string()),
+            ["pid"] => Ok(std::process::id().to_string()),
             ["open", uuid, handle, seed] => open(uuid, handle, seed),
             _ => Err(format!("{words:?} means nothing")),
         }

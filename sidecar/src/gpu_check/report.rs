@@ -62,6 +62,12 @@ impl Report {
         self.failed += 1;
     }
 
+    /// Something can't be checked here, and says nothing for or against.
+    pub(super) fn left_out(&mut self, what: &str, why: &str) {
+        self.line(&format!("  not run {what}: {why}"));
+        self.checks.push(json!({ "check": what, "passed": null, "why": why }));
+    }
+
     fn line(&self, text: &str) {
         if self.json { eprintln!("{text}") } else { say(text) }
     }

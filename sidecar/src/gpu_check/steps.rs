@@ -13,8 +13,12 @@ use super::report::Report;
 use super::stress;
 use crate::cli::GpuCheckArgs;
 
-/// What a check answers: its figures.
+/// What a check answers: its figures, or why it says nothing here.
 type Checked = Result<Value, String>;
+
+/// Why a check says nothing here.
+const NO_DESCRIPTORS: &str = "this card passes no descriptors";
+const NO_NAMESPACES: &str = "a user may make no PID namespaces here, or not say what numbers they give";
 
 /// How long memory may take to come back: clients close what they do not use after a while.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -46,6 +50,7 @@ pub(super) struct Check<'a> {
 /// They could not even begin.
 pub(super) fn all(report: &mut Report, device: &Device, args: &GpuCheckArgs) -> Result<(), String> {
     let mut take = |what: &str, checked: Checked| match checked {
+        Ok(Value::String(why)) => report.left_out(what, &why),
         Ok(figures) => report.passed(what, figures),
         Err(why) => report.failed(what, &why),
     };
@@ -58,6 +63,8 @@ pub(super) fn all(report: &mut Report, device: &Device, args: &GpuCheckArgs) -> 
     let mut check = Check { device, size: args.size, floor, ground, client, second };
     take("an allocation opened by its CUDA IPC handle in a second process", check.by_handle());
     take("written, committed, leased and compared in a second process", check.between_processes());
+    take("the same in a PID namespace of its own, where its number is another", check.apart(|daemon| daemon ^ 1));
+    take("the same where its number is the daemon's", check.apart(|daemon| daemon));
     take("a second lease on what is open, beside one in RAM", check.leases());
     take("to RAM and back", check.there_and_back(Tier::Ram));
     take("to DISK and back", check.there_and_back(Tier::Disk));
@@ -169,6 +176,22 @@ impl Check<'_> {
         self.second.ask(&format!("drop {id}"))?;
         self.client.delete(id).map_err(text)?;
         Ok(json!({ "put_ms": put.as_secs_f64() * 1e3, "open_us": open / 1e3 }))
+    }
+
+    /// The same with a process that shares neither PID nor IPC namespace with the daemon, and has this number in its own: what
+    /// is passed as a descriptor needs none of these.
+    fn apart(&mut self, number: impl Fn(u32) -> u32) -> Checked {
+        if !self.device.passes_descriptors() {
+            return Ok(NO_DESCRIPTORS.into());
+        }
+        let number = number(self.ground.pid()?);
+        let Some(apart) = Second::start_apart(&self.ground.socket(), number)? else {
+            return Ok(NO_NAMESPACES.into());
+        };
+        let usual = std::mem::replace(&mut self.second, apart);
+        let checked = self.between_processes();
+        self.second = usual;
+        checked
     }
 
     fn leases(&mut self) -> Checked {
