@@ -11,7 +11,8 @@ use crate::error::{Error, Result};
 use crate::keeper::Keeper;
 use crate::read::{PayloadView, ReadOptions};
 use crate::rpc::Rpc;
-use crate::session::{DataPath, OwnSessions};
+use crate::session::{Asking, DataPath, OwnSessions};
+use crate::trace::TraceContext;
 use crate::write::{CreateOptions, PayloadMut};
 
 /// A connection to a daemon on this host. Cheap to clone; clones share it.
@@ -142,6 +143,29 @@ impl Client {
     #[must_use]
     pub fn with_deadline(&self, deadline: Option<Duration>) -> Self {
         Self { rpc: self.rpc.with_deadline(deadline), ..self.clone() }
+    }
+
+    /// The same connection, with every request part of this trace: where the daemon sends traces, its spans are children of
+    /// the caller's. `None` is of no trace, as at first. What is made with it belongs to it, too: so does the commit of a
+    /// payload that it created. Leases that need no request leave no span.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::Client::connect(daemon.socket()).await?;
+    /// // As your tracing library's propagator writes it into headers.
+    /// let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    ///
+    /// let traced = client.with_trace(Some(traceparent.parse()?));
+    /// let payload = traced.create(4096).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_trace(&self, trace: Option<TraceContext>) -> Self {
+        Self { rpc: self.rpc.with_trace(trace), ..self.clone() }
     }
 
     /// The same connection without a session: every lease is a call, as it is for plain gRPC clients. For programs that
@@ -402,8 +426,14 @@ impl Client {
         &self.rpc
     }
 
-    pub(crate) fn own_sessions(&self) -> &OwnSessions {
-        &self.sessions
+    #[inline]
+    pub(crate) fn own_sessions(&self) -> Asking<'_> {
+        self.sessions.asking(self.rpc.trace())
+    }
+
+    /// Whether it has its sessions in common with another.
+    pub(crate) fn shares_sessions(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.sessions, &other.sessions)
     }
 
     pub(crate) fn keeper(&self) -> &Keeper {

@@ -18,7 +18,7 @@ use tracing::{debug, warn};
 use crate::error::{Code, Error};
 use crate::lease::{Lease, Term};
 use crate::rpc::Rpc;
-use crate::session::OwnSessions;
+use crate::session::{Asking, OwnSessions};
 
 /// Chores that wait at most.
 const QUEUE: usize = 4096;
@@ -202,13 +202,13 @@ pub(crate) async fn try_release(rpc: &Rpc, lease: LeaseId) -> Result<(), Error> 
 }
 
 async fn abort(rpc: Rpc, sessions: Option<Arc<OwnSessions>>, id: PayloadId) {
-    if let Err(error) = give_up(&rpc, sessions.as_deref(), id).await {
+    if let Err(error) = give_up(&rpc, sessions.as_ref().map(|sessions| sessions.asking(rpc.trace())), id).await {
         debug!(%id, %error, "an allocation could not be deleted and will be reclaimed");
     }
 }
 
 /// Deletes an allocation; that it is gone already is as good.
-pub(crate) async fn give_up(rpc: &Rpc, sessions: Option<&OwnSessions>, id: PayloadId) -> Result<(), Error> {
+pub(crate) async fn give_up(rpc: &Rpc, sessions: Option<Asking<'_>>, id: PayloadId) -> Result<(), Error> {
     if let Some(sessions) = sessions {
         let by_session = async { sessions.abort(id).await.transpose() };
         // Whatever the session says against it, the call decides.

@@ -56,6 +56,7 @@ mod stats;
 mod stream_info;
 mod streams;
 mod tiering;
+mod trace;
 mod watch;
 mod write;
 mod write_many;
@@ -80,6 +81,7 @@ pub use stats::{Space, Stats, TierStats};
 pub use stream_info::{ConsumerGroup, StreamInfo, Streams};
 pub use streams::{BadName, NewEntry, RangeOptions, Retention, StreamEntry, StreamName};
 pub use tiering::SpillOptions;
+pub use trace::{BadTrace, TraceContext};
 pub use watch::{Event, EventKind, Watch, WatchFrom};
 pub use write::{CreateOptions, PayloadMut};
 

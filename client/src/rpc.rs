@@ -18,6 +18,7 @@ use tonic::{Request, Response, Status};
 
 use crate::address::{Address, Target};
 use crate::error::{Error, Result};
+use crate::trace::TraceContext;
 
 /// How long a TCP connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -28,6 +29,7 @@ pub(crate) struct Rpc {
     channel: Channel,
     address: Arc<str>,
     deadline: Option<Duration>,
+    trace: Option<TraceContext>,
     /// Of the process whose connection it is: a forked child has neither the connection nor the runtime.
     mark: Arc<ProcessMark>,
 }
@@ -38,7 +40,7 @@ impl Rpc {
         let name = target.to_string();
         let channel = open(target).await.map_err(|e| Error::unreachable(&name, &e))?;
         let mark = ProcessMark::new().map_err(|e| Error::unreachable(&name, &e))?;
-        Ok(Self { channel, address: name.into(), deadline: None, mark: Arc::new(mark) })
+        Ok(Self { channel, address: name.into(), deadline: None, trace: None, mark: Arc::new(mark) })
     }
 
     pub(crate) fn mark(&self) -> &Arc<ProcessMark> {
@@ -58,6 +60,15 @@ impl Rpc {
         Self { deadline, ..self.clone() }
     }
 
+    pub(crate) fn with_trace(&self, trace: Option<TraceContext>) -> Self {
+        Self { trace, ..self.clone() }
+    }
+
+    /// The trace that its requests are part of.
+    pub(crate) fn trace(&self) -> Option<&TraceContext> {
+        self.trace.as_ref()
+    }
+
     pub(crate) fn catalog(&self) -> Catalog<Channel> {
         Catalog::new(self.channel.clone())
     }
@@ -74,11 +85,19 @@ impl Rpc {
         Admin::new(self.channel.clone())
     }
 
-    /// `message` as a request that carries the deadline, so that the daemon knows it too.
+    /// `message` as a request that carries deadline and trace, so that the daemon knows them too.
     pub(crate) fn request<M>(&self, message: M) -> Request<M> {
         let mut request = Request::new(message);
         if let Some(deadline) = self.deadline {
             request.set_timeout(deadline);
+        }
+        if let Some(trace) = &self.trace {
+            for (name, value) in [("traceparent", trace.parent()), ("tracestate", trace.state())] {
+                if let Some(value) = Some(value).filter(|value| !value.is_empty()).and_then(|value| value.parse().ok())
+                {
+                    request.metadata_mut().insert(name, value);
+                }
+            }
         }
         request
     }

@@ -217,7 +217,7 @@ impl PayloadMut {
 
     /// Whether a session of this client allocated it.
     pub(crate) fn is_of(&self, client: &Client) -> bool {
-        self.is_by_session() && std::ptr::eq(self.client.own_sessions(), client.own_sessions())
+        self.is_by_session() && self.client.shares_sessions(client)
     }
 
     /// The payload's name; known before it is committed, and of no use to others until then.

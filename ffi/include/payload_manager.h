@@ -1271,6 +1271,19 @@ uint32_t pm_abi_version(void);
 pm_status pm_connect(const char *address, const pm_connect_options *options, pm_client **out);
 
 /**
+ * The same connection, with every request part of the caller's trace: where the daemon sends traces, its spans are children
+ * of the caller's. What is made with it, like a payload to be committed, belongs to the trace, too. Does not block, and is
+ * cheap enough for every request that a program serves.
+ *
+ * `traceparent`, `tracestate`: as W3C trace context has them in headers; null or ""
+ * is none. PM_BAD_ARGUMENT if it is neither. `*out` is yours: close it with pm_client_close, in any order with `client`.
+ */
+pm_status pm_client_with_trace(const pm_client *client,
+                               const char *traceparent,
+                               const char *tracestate,
+                               pm_client **out);
+
+/**
  * Closes a connection. Payloads, views and cursors made with it stay usable, and keep its thread running, until they are
  * closed too. The last of all that to be closed blocks until the daemon has been told, a second at most. In a child after
  * fork it does nothing but forget.

@@ -445,6 +445,12 @@ class Client {
     static Result<Client> try_connect(const std::string &address = {}, const ConnectOptions &options = {}) {
         return detail::open<Client>(pm_connect, address.c_str(), &options);
     }
+    /** The same connection, with every request part of the caller's trace, given as in the headers of W3C trace context. */
+    Result<Client> try_with_trace(const std::string &traceparent, const std::string &tracestate = {}) const {
+        pm_client *traced = nullptr;
+        const pm_status status = pm_client_with_trace(handle(), traceparent.c_str(), tracestate.c_str(), &traced);
+        return {status, Client(traced)};
+    }
     /** Whether leases are taken in shared memory, without a call to the daemon. */
     bool has_session() const noexcept { return pm_client_has_session(handle()) != 0; }
     /** Returns when the daemon has been told of all that was released and dropped before. */
@@ -558,6 +564,9 @@ class Client {
 #ifdef PAYLOAD_MANAGER_THROWS
     static Client connect(const std::string &address = {}, const ConnectOptions &options = {}) {
         return try_connect(address, options).value();
+    }
+    Client with_trace(const std::string &traceparent, const std::string &tracestate = {}) const {
+        return try_with_trace(traceparent, tracestate).value();
     }
     void flush() const { try_flush().value(); }
     Payload create(std::uint64_t size, const CreateOptions &options = {}) const { return try_create(size, options).value(); }

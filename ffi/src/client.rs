@@ -4,7 +4,7 @@ use std::ffi::c_char;
 use std::sync::Arc;
 
 use payload_manager_client::blocking::Client;
-use payload_manager_client::{DataPath, PayloadId};
+use payload_manager_client::{BadTrace, DataPath, PayloadId, TraceContext};
 use payload_manager_shm::ProcessMark;
 
 use crate::error::{Failure, pm_status};
@@ -44,6 +44,11 @@ unsafe impl Options for pm_connect_options {
 }
 
 impl Connected {
+    /// Another way to use it.
+    fn with(&self, client: Client) -> Self {
+        Self { client, mark: Arc::clone(&self.mark) }
+    }
+
     fn new(client: Client) -> Result<Self> {
         let mark = ProcessMark::new().map_err(|e| Failure::new(pm_status::PM_INTERNAL, e.to_string()))?;
         Ok(Self { client, mark: Arc::new(mark) })
@@ -93,6 +98,36 @@ pub unsafe extern "C" fn pm_connect(
         let client = if address.is_empty() { Client::connect_default() } else { Client::connect(address) }?;
         let client = client.with_deadline(millis(options.deadline_ms));
         out.set(handle::open(Connected::new(client)?).ok_or_else(Failure::full)?);
+        Ok(pm_status::PM_OK)
+    })
+}
+
+/// The same connection, with every request part of the caller's trace: where the daemon sends traces, its spans are children
+/// of the caller's. What is made with it, like a payload to be committed, belongs to the trace, too. Does not block, and is
+/// cheap enough for every request that a program serves.
+///
+/// `traceparent`, `tracestate`: as W3C trace context has them in headers; null or ""
+/// is none. PM_BAD_ARGUMENT if it is neither. `*out` is yours: close it with pm_client_close, in any order with `client`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pm_client_with_trace(
+    client: *const pm_client,
+    traceparent: *const c_char,
+    tracestate: *const c_char,
+    out: *mut *mut pm_client,
+) -> pm_status {
+    call(|| {
+        // SAFETY: the caller's pointers are what the header asks for.
+        let (out, parent) = unsafe { (Out::new(out, "out")?, text(traceparent, "traceparent")?) };
+        out.set(std::ptr::null_mut());
+        // SAFETY: as above.
+        let state = unsafe { text(tracestate, "tracestate") }?;
+        let inside = connected(client)?;
+        let bad = |error: BadTrace| Failure::bad(error.to_string());
+        let trace = match parent {
+            "" => None,
+            _ => Some(parent.parse::<TraceContext>().and_then(|trace| trace.with_state(state)).map_err(bad)?),
+        };
+        out.set(handle::open(inside.with(inside.client.with_trace(trace))).ok_or_else(Failure::full)?);
         Ok(pm_status::PM_OK)
     })
 }

@@ -10,6 +10,7 @@ use crate::address::Address;
 use crate::descriptor::{Descriptor, PayloadId, PayloadInfo};
 use crate::error::Result;
 use crate::read::ReadOptions;
+use crate::trace::TraceContext;
 use crate::write::CreateOptions;
 
 /// A connection to a daemon on this host, for threads that may block. Cheap to clone; clones share it.
@@ -146,6 +147,23 @@ impl Client {
     #[must_use]
     pub fn with_deadline(&self, deadline: Option<Duration>) -> Self {
         Self { client: self.client.with_deadline(deadline), connection: self.connection.clone() }
+    }
+
+    /// See [`Client::with_trace`](crate::Client::with_trace).
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let daemon = daemon()?;
+    /// # let client = payload_manager_client::blocking::Client::connect(daemon.socket())?;
+    /// let traced = client.with_trace(Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse()?));
+    /// let payload = traced.create(4096)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn with_trace(&self, trace: Option<TraceContext>) -> Self {
+        Self { client: self.client.with_trace(trace), connection: self.connection.clone() }
     }
 
     /// Allocates a payload of `len` bytes in RAM, to be filled and committed.

@@ -78,7 +78,11 @@ fn greet(path: &Path, verb: impl FnOnce(u64) -> Verb) -> Result<Welcomed, NoSess
         _ => NoSession::Socket(error.into()),
     })?;
     let before = monotonic_ms();
-    socket.send(&Request { number: 1, verb: Some(verb(before)) }.encode_to_vec(), &[], Wait::Yes)?;
+    socket.send(
+        &Request { number: 1, verb: Some(verb(before)), ..Request::default() }.encode_to_vec(),
+        &[],
+        Wait::Yes,
+    )?;
     let mut room = vec![0; MOST_BYTES];
     let frame = socket.receive(&mut room, Wait::Yes)?;
     let after = monotonic_ms();

@@ -10,12 +10,12 @@ use prost::Message as _;
 
 use super::verbs::{committed, refused};
 use super::wire::Answer;
-use super::{Made, OwnSessions};
+use super::{Asking, Made};
 use crate::descriptor::{Descriptor, PayloadId};
 use crate::error::Result;
 
-/// Of a frame, what is left for other things than its requests.
-const ASIDE: usize = 256;
+/// Of a frame, what is left for other things than its requests: the trace, above all.
+const ASIDE: usize = 1024;
 
 /// How many requests of this kind fit into a frame.
 pub(crate) fn fit(request: &v1::AllocatePayloadRequest) -> usize {
@@ -23,7 +23,7 @@ pub(crate) fn fit(request: &v1::AllocatePayloadRequest) -> usize {
     ((MOST_BYTES - ASIDE) / (request.encoded_len() + 16)).clamp(1, MOST_DESCRIPTORS)
 }
 
-impl OwnSessions {
+impl Asking<'_> {
     /// Allocates in RAM what [`fit`]s into a frame: one result each, in order.
     pub(crate) async fn allocate_many(&self, requests: Vec<v1::AllocatePayloadRequest>) -> Vec<Option<Result<Made>>> {
         let count = requests.len();

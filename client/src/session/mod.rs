@@ -29,6 +29,7 @@ mod verbs;
 mod views;
 mod wire;
 
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +42,7 @@ pub use self::path::DataPath;
 pub(crate) use self::take::{Fast, Taken};
 pub(crate) use self::verbs::{Made, Memory};
 use crate::error::Result;
+use crate::trace::TraceContext;
 
 /// How long a session takes to come back to a daemon that lives: more than the longest pause between two attempts.
 const COMING_BACK: Duration = Duration::from_secs(5);
@@ -52,7 +54,29 @@ pub(crate) struct OwnSessions {
     first: Option<Home>,
 }
 
+/// A client's way to its session, and the trace that what it asks for is part of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asking<'a> {
+    sessions: &'a OwnSessions,
+    trace: Option<&'a TraceContext>,
+}
+
+impl Deref for Asking<'_> {
+    type Target = OwnSessions;
+
+    #[inline]
+    fn deref(&self) -> &OwnSessions {
+        self.sessions
+    }
+}
+
 impl OwnSessions {
+    /// Requests in the name of this trace.
+    #[inline]
+    pub(crate) const fn asking<'a>(&'a self, trace: Option<&'a TraceContext>) -> Asking<'a> {
+        Asking { sessions: self, trace }
+    }
+
     /// Of a client whose daemon listens for sessions at `socket`; `None` where it can't be on this host's file system.
     pub(crate) fn new(socket: Option<PathBuf>, mark: Arc<ProcessMark>) -> Self {
         Self { first: Some(Home::new(socket, mark)) }

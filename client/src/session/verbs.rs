@@ -15,7 +15,7 @@ use payload_manager_api::session::v1::{
 use payload_manager_shm::fdpass::MOST_DESCRIPTORS;
 use payload_manager_shm::{ProcessMark, ReadMap, SegmentWriter};
 
-use super::OwnSessions;
+use super::Asking;
 use super::life::Core;
 use super::segments::{Got, got};
 use super::slabs::Slab;
@@ -46,10 +46,10 @@ pub(crate) enum Memory {
     Device(DevicePart),
 }
 
-impl OwnSessions {
+impl Asking<'_> {
     pub(super) async fn call(&self, verb: Verb) -> Option<Answer> {
         let wire: Arc<Wire> = self.home()?.wire()?;
-        wire.call(verb).await
+        wire.call(verb, self.trace).await
     }
 
     /// Opens and maps what is leased: a view each, in their order.

@@ -31,6 +31,7 @@ use tracing::debug;
 
 use super::bell::Bell;
 use super::here;
+use crate::trace::TraceContext;
 
 /// How long a caller keeps its thread from everything else, its own deadline above all; then it waits as all others do.
 const MOST_HERE: Duration = Duration::from_millis(5);
@@ -87,16 +88,16 @@ impl Wire {
 
     /// Asks, and waits for the answer. `None`: the connection is gone or full, or the request too long for it; what was
     /// asked for may have happened.
-    pub(super) async fn call(&self, verb: Verb) -> Option<Answer> {
-        match self.call_here(verb) {
+    pub(super) async fn call(&self, verb: Verb, trace: Option<&TraceContext>) -> Option<Answer> {
+        match self.call_here(verb, trace) {
             Here::Done(answer) => answer,
             Here::Later(answer) => answer.await.ok(),
-            Here::NotOurTurn(verb) => self.ask(verb)?.await.ok(),
+            Here::NotOurTurn(verb) => self.ask(verb, trace)?.await.ok(),
         }
     }
 
     /// Asks, for others to receive the answer.
-    fn ask(&self, verb: Verb) -> Option<oneshot::Receiver<Answer>> {
+    fn ask(&self, verb: Verb, trace: Option<&TraceContext>) -> Option<oneshot::Receiver<Answer>> {
         let (number, answer) = {
             let mut waiting = self.waiting.lock();
             let asked = waiting.note()?;
@@ -106,11 +107,11 @@ impl Wire {
             }
             asked
         };
-        self.send_for(number, verb).then_some(answer)
+        self.send_for(number, verb, trace).then_some(answer)
     }
 
     /// Asks, and receives the answer on this thread, unless that takes long.
-    fn call_here(&self, verb: Verb) -> Here {
+    fn call_here(&self, verb: Verb, trace: Option<&TraceContext>) -> Here {
         let Some(mut room) = here::may_wait().then(|| self.room.try_lock()).flatten() else {
             return Here::NotOurTurn(verb);
         };
@@ -123,7 +124,7 @@ impl Wire {
             waiting.turn = Turn::Caller;
             asked
         };
-        let sent = self.send_for(number, verb);
+        let sent = self.send_for(number, verb, trace);
         let got = if sent { self.await_here(&mut room, &mut answer) } else { Some(None) };
         let others = self.waiting.lock().pass_on();
         drop(room);
@@ -171,19 +172,21 @@ impl Wire {
 
     /// Asks without waiting for the answer, which finds nobody.
     pub(super) fn tell(&self, verb: Verb) {
-        self.send(0, verb);
+        self.send(0, verb, None);
     }
 
-    fn send_for(&self, number: u64, verb: Verb) -> bool {
-        let sent = self.send(number, verb);
+    fn send_for(&self, number: u64, verb: Verb, trace: Option<&TraceContext>) -> bool {
+        let sent = self.send(number, verb, trace);
         if !sent {
             self.waiting.lock().answers.remove(&number);
         }
         sent
     }
 
-    fn send(&self, number: u64, verb: Verb) -> bool {
-        let bytes = Request { number, verb: Some(verb) }.encode_to_vec();
+    fn send(&self, number: u64, verb: Verb, trace: Option<&TraceContext>) -> bool {
+        let of_trace = |part: fn(&TraceContext) -> &str| trace.map(part).unwrap_or_default().to_owned();
+        let (traceparent, tracestate) = (of_trace(TraceContext::parent), of_trace(TraceContext::state));
+        let bytes = Request { number, verb: Some(verb), traceparent, tracestate }.encode_to_vec();
         let sent = self.socket.send(&bytes, &[], Wait::No).inspect_err(|error| {
             debug!(%error, "a request of the session was not sent");
             if matches!(error, FrameError::HungUp) {

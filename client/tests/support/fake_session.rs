@@ -261,7 +261,7 @@ fn serve(listener: &Listener, shared: &Shared) {
 fn attend(socket: &Arc<SeqPacket>, shared: &Shared) {
     let mut room = vec![0; MOST_BYTES];
     while let Ok(frame) = socket.receive(&mut room, Wait::Yes) {
-        let Request { number, verb } = Request::decode(&room[..frame.length]).unwrap();
+        let Request { number, verb, .. } = Request::decode(&room[..frame.length]).unwrap();
         let answer = shared.0.lock().answer(verb.unwrap(), socket);
         shared.1.notify_all();
         let Some((outcome, files)) = answer else { continue };

@@ -3,6 +3,8 @@
 
 #include "check.h"
 
+#define TRACE "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
 static void null_is_answered(const pm_client *client, const char *address) {
     pm_client *none;
     pm_payload *payload;
@@ -22,8 +24,30 @@ static void null_is_answered(const pm_client *client, const char *address) {
     ANSWERS(PM_INVALID_HANDLE, pm_view_bytes(NULL, &bytes));
     ANSWERS(PM_INVALID_HANDLE, pm_view_release(NULL));
     CHECK(pm_view_is_valid(NULL) == 0 && pm_view_time_left_ms(NULL) == 0 && pm_client_has_session(NULL) == 0);
+    ANSWERS(PM_INVALID_HANDLE, pm_client_with_trace(NULL, NULL, NULL, &none));
+    CHECK(none == NULL);
+    ANSWERS(PM_NULL_ARGUMENT, pm_client_with_trace(client, NULL, NULL, NULL));
+    ANSWERS(PM_BAD_ARGUMENT, pm_client_with_trace(client, "no trace", NULL, &none));
+    ANSWERS(PM_BAD_ARGUMENT, pm_client_with_trace(client, TRACE, "a=\n", &none));
     ANSWERS(PM_NULL_ARGUMENT, pm_id_parse(NULL, &id));
     ANSWERS(PM_NULL_ARGUMENT, pm_id_format(&id, NULL));
+}
+
+static void a_traced_one_is_one_of_its_own(const char *address) {
+    pm_client *client, *traced, *untraced;
+    pm_payload *payload;
+    pm_id id;
+    ANSWERS(PM_OK, pm_connect(address, NULL, &client));
+    ANSWERS(PM_OK, pm_client_with_trace(client, TRACE, "a=1", &traced));
+    ANSWERS(PM_OK, pm_client_with_trace(traced, NULL, NULL, &untraced));
+    ANSWERS(PM_OK, pm_create(traced, 1, NULL, &payload, NULL));
+    ANSWERS(PM_OK, pm_client_close(client));
+    ANSWERS(PM_INVALID_HANDLE, pm_client_close(client));
+    ANSWERS(PM_OK, pm_client_close(traced));
+    ANSWERS(PM_OK, pm_payload_commit(payload, NULL));
+    id = make(untraced, "x");
+    ANSWERS(PM_OK, pm_delete(untraced, &id, 0));
+    ANSWERS(PM_OK, pm_client_close(untraced));
 }
 
 static void what_is_closed_is_closed(const char *address) {
@@ -146,6 +170,7 @@ int main(int argc, char **argv) {
     CHECK(argc == 2);
     ANSWERS(PM_OK, pm_connect(argv[1], NULL, &client));
     null_is_answered(client, argv[1]);
+    a_traced_one_is_one_of_its_own(argv[1]);
     what_is_closed_is_closed(argv[1]);
     what_is_made_up_is_answered(client);
     options_are_checked(client);

@@ -35,6 +35,10 @@ void owners_move(const char *address) {
     client = std::move(itself(client));
     CHECK(client.stats().sessions >= 1);
 
+    const char trace[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    CHECK(client.with_trace(trace, "a=1").with_trace("").stats().sessions >= 1);
+    CHECK(thrown([&] { client.with_trace("nonsense"); }) == PM_BAD_ARGUMENT);
+
     pm::Payload made = client.create(5), written = std::move(made);
     CHECK(made.data() == nullptr && made.size() == 0 && made.begin() == made.end() && made.id() == pm::Id());
     CHECK(thrown([&] { std::move(made).commit(); }) == PM_INVALID_HANDLE);

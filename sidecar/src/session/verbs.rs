@@ -26,7 +26,7 @@ use super::answer::{Answer, item, not_allocated, not_opened};
 use super::connection::Over;
 use super::descriptors;
 use super::server::Server;
-use super::watched::Asked;
+use super::watched::{Asked, Carried};
 use crate::engine::sessions::Leased;
 use crate::engine::{Engine, Error, NewPayload};
 use crate::grpc::{catalog, status, wire};
@@ -46,8 +46,9 @@ impl Server {
     pub(super) fn request(&mut self, at: u64, request: Request) -> Result<(), Over> {
         let number = request.number;
         let session = self.connections.get(&at).and_then(|connection| connection.session);
+        let trace = Carried { parent: request.traceparent, state: request.tracestate };
         let verb = request.verb.ok_or(Over::Broke("a request for nothing that is known"))?;
-        let asked = Asked::new(self.methods.of(&verb), session);
+        let asked = Asked::new(self.methods.of(&verb), session, &trace);
         let span = asked.span.clone();
         self.asked = Some(asked);
         let done = span.in_scope(|| self.verb(at, number, verb, session));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use opentelemetry::propagation::Extractor;
 use payload_manager_api::core::v1::CallStatus;
 use payload_manager_api::session::v1::{
     allocate_result, open_result, request::Verb, response::Outcome, segment_result,
@@ -39,6 +40,27 @@ impl Methods {
     }
 }
 
+/// What came with a request, for whoever looks for a trace in it; empty is nothing.
+pub(super) struct Carried {
+    pub(super) parent: String,
+    pub(super) state: String,
+}
+
+impl Extractor for Carried {
+    fn get(&self, key: &str) -> Option<&str> {
+        let value = match key {
+            "traceparent" => &self.parent,
+            "tracestate" => &self.state,
+            _ => return None,
+        };
+        Some(value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        ["traceparent", "tracestate"].into_iter().filter(|key| self.get(key).is_some()).collect()
+    }
+}
+
 /// A request that is being answered.
 pub(super) struct Asked {
     request: Request,
@@ -46,9 +68,10 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    pub(super) fn new(method: Arc<str>, session: Option<u32>) -> Self {
+    pub(super) fn new(method: Arc<str>, session: Option<u32>, trace: &Carried) -> Self {
         let request = Request { system: "session", method, since: Instant::now() };
         let span = spans::request(&request);
+        spans::continue_trace(&span, trace);
         if let Some(page) = session {
             spans::of_session(&span, session_id(page));
         }

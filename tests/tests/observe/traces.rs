@@ -4,6 +4,7 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode};
 use payload_manager_api::core::v1::Tier;
 use payload_manager_api::runtime::v1::SpillRequest;
+use payload_manager_client::TraceContext;
 use payload_manager_client::blocking::Client;
 use payload_manager_tests::rpc::id_of;
 use payload_manager_tests::{Setup, eventually};
@@ -86,6 +87,41 @@ async fn what_a_session_asks_for_names_the_session_and_a_fast_lease_is_no_span()
     let session = text(&commit.attributes, "payload.session.id").unwrap();
     assert_eq!(text(&hello.attributes, "payload.session.id"), Some(session));
     assert!(collector.spans().len() < 10, "{:?}", collector.spans());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_client_of_ours_asks_for_is_part_of_its_trace_by_session_and_by_call() {
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const CALLER: &str = "00f067aa0ba902b7";
+    let collector = Collector::start().await;
+    let daemon = collector.told_by(Setup::new()).start();
+    let address = daemon.socket();
+    let asked = tokio::task::spawn_blocking(move || {
+        let client = Client::connect(address).unwrap();
+        let trace = format!("00-{TRACE}-{CALLER}-01").parse::<TraceContext>().unwrap();
+        let traced = client.with_trace(Some(trace.with_state("vendor=7").unwrap()));
+        // By session: alone and many at once, also on the way to views.
+        let id = traced.create(100).unwrap().commit().unwrap().id;
+        traced.create_many(&[5, 6]).into_iter().for_each(|made| drop(made.unwrap()));
+        traced.spill(id).unwrap();
+        drop(traced.read(id).unwrap());
+        // The same connection, of no trace.
+        drop(client.create(1).unwrap());
+        client.stats().unwrap();
+        client.flush();
+    });
+    asked.await.unwrap();
+    let all = ["session.v1/Allocate", "session.v1/Commit", "PayloadCatalogService/Spill"];
+    for name in all {
+        let found = span(&collector, name, |span| span.name.ends_with(name) && !span.parent_span_id.is_empty());
+        assert_eq!((hex(&found.trace_id).as_str(), hex(&found.parent_span_id).as_str()), (TRACE, CALLER), "{name}");
+        assert_eq!(found.trace_state, "vendor=7", "{name}");
+    }
+    for name in ["session.v1/Allocate", "session.v1/Hello", "PayloadAdminService/Stats"] {
+        span(&collector, name, |span| span.name.ends_with(name) && span.parent_span_id.is_empty());
+    }
+    let copy = span(&collector, "the copy", |span| span.name == "transfer");
+    assert_eq!(hex(&copy.trace_id), TRACE);
 }
 
 /// What names no trace, or none that can be, is as if it were not there.

@@ -67,7 +67,7 @@ impl Peer {
     pub(crate) fn ask(&self, verb: Verb) -> Result<(Outcome, Vec<OwnedFd>), FrameError> {
         let number = self.number.get() + 1;
         self.number.set(number);
-        let request = Request { number, verb: Some(verb) };
+        let request = Request { number, verb: Some(verb), ..Request::default() };
         self.socket.send(&request.encode_to_vec(), &[], Wait::Yes)?;
         let mut room = vec![0; MOST_BYTES];
         let frame = self.socket.receive(&mut room, Wait::Yes)?;

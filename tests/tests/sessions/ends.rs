@@ -55,7 +55,7 @@ async fn goodbye_ends_a_session() {
     let rpc = daemon.rpc().await;
     let client = Client::of(&daemon);
     sessions_are(&daemon, &rpc, 1).await;
-    let bye = Request { number: 9, verb: Some(Verb::Bye(Bye {})) };
+    let bye = Request { number: 9, verb: Some(Verb::Bye(Bye {})), ..Request::default() };
     client.peer.socket.send(&bye.encode_to_vec(), &[], Wait::Yes).unwrap();
     client.peer.wait_for_hang_up();
     sessions_are(&daemon, &rpc, 0).await;

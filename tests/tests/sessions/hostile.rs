@@ -27,7 +27,7 @@ use tonic::Code;
 use crate::client::{Client, Peer, backlog_is_empty, session_socket, sessions_are, why};
 
 fn request(verb: Verb) -> Vec<u8> {
-    Request { number: 1, verb: Some(verb) }.encode_to_vec()
+    Request { number: 1, verb: Some(verb), ..Request::default() }.encode_to_vec()
 }
 
 fn hello() -> Verb {
@@ -51,7 +51,7 @@ async fn frames_that_break_the_rules_end_the_connection_and_leak_nothing() {
     let frames: [Vec<u8>; 6] = [
         vec![0xff; 100],
         whole[..whole.len() - 1].to_vec(),
-        Request { number: 1, verb: None }.encode_to_vec(),
+        Request { number: 1, ..Request::default() }.encode_to_vec(),
         request(Verb::Open(Open { ids: vec![id.clone()] })),
         vec![0; 64 * 1024],
         Vec::new(),
