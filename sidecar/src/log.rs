@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format;
 use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt;
@@ -15,15 +15,12 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use self::limit::{Limited, PERIOD};
 use crate::config::{Config, LogFormat};
-use crate::observe::{Traces, spans};
 
 pub(crate) use self::limit::suppressed;
 
-/// Starts logging, and hands spans to whoever sends them; a second start in the same process changes nothing.
-pub(crate) fn start(config: &Config, traces: Option<&Traces>) {
+/// Starts logging; a second start in the same process changes nothing.
+pub(crate) fn start(config: &Config) {
     let asked: Targets = config.log.parse().unwrap_or_else(|_| Targets::new().with_default(tracing::Level::INFO));
-    // Filters that know each callsite once and for all: one that is asked each time has every span made first.
-    let wanted = asked.with_target(spans::TARGET, LevelFilter::OFF);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = match config.log_format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).event_format(Limited(format())).boxed(),
@@ -32,19 +29,7 @@ pub(crate) fn start(config: &Config, traces: Option<&Traces>) {
             lines.fmt_fields(JsonFields::new()).event_format(json).boxed()
         }
     };
-    let traced = traces.map(|traces| {
-        let layer = tracing_opentelemetry::layer().with_tracer(traces.tracer());
-        let layer = layer
-            .with_location(false)
-            .with_threads(false)
-            .with_tracked_inactivity(false)
-            .with_level(false)
-            .with_target(false)
-            .with_context_activation(false);
-        // Of our own spans alone: what sends them has spans, too.
-        layer.with_filter(Targets::new().with_target(spans::TARGET, LevelFilter::INFO))
-    });
-    let started = tracing_subscriber::registry().with(lines.with_filter(wanted)).with(traced).try_init();
+    let started = tracing_subscriber::registry().with(lines.with_filter(asked)).try_init();
     if started.is_err() {
         tracing::debug!("the log was started before");
     }

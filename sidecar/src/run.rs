@@ -28,7 +28,7 @@ pub fn serve(given: &Given) -> Exit {
         let _inside = runtime.enter();
         Traces::start(&config.otlp)
     };
-    log::start(&config, traces.as_ref().ok().and_then(Option::as_ref));
+    log::start(&config);
     if let Err(error) = &traces {
         tracing::error!(%error, "see otlp-endpoint and the OTEL_ variables");
     }

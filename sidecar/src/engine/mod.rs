@@ -62,7 +62,6 @@ use payload_manager_tiers::{GpuTier, Location, Memfds, Notes, Segments, TierStor
 use payload_manager_types::{PayloadId, Place, Tier};
 use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, Span};
 
 pub use board::SharedPages;
 pub use error::Error;
@@ -77,6 +76,7 @@ pub use write::NewPayload;
 use crate::archive::ArchiveWriter;
 use crate::clock::Clock;
 use crate::observe::Meters;
+use crate::observe::spans::Span;
 use crate::shutdown::Tasks;
 
 /// What the engine is built from.
@@ -298,7 +298,7 @@ impl Engine {
         let (sender, receiver) = oneshot::channel();
         // A caller who hung up does not want the answer.
         let work = async move { drop(sender.send(work.await)) };
-        self.0.tasks.spawn(name, work.instrument(Span::current()));
+        self.0.tasks.spawn(name, Span::current().around(work));
         receiver.await.unwrap_or(Err(Error::ShuttingDown))
     }
 

@@ -16,7 +16,6 @@ use payload_manager_tiers::copy::{self, Job};
 use payload_manager_tiers::{Archive, TierError, TierStore, Written};
 use payload_manager_types::{Checksum, PayloadId, Place, Tier};
 use tokio::sync::watch;
-use tracing::Instrument as _;
 
 use super::write::{doomed, put_without};
 use super::{Ending, Engine, Error, blocking};
@@ -34,12 +33,10 @@ impl Engine {
             let done = engine.transfer(ticket).await;
             let made = matches!(done, Ok(Copied::Made));
             engine.meters().transferred(from, to, made.then_some(size), since.elapsed());
-            if !made {
-                spans::failed(&span);
-            }
+            span.end(!made);
             done.map(drop)
         };
-        self.under_way("transfer", id, work.instrument(within))
+        self.under_way("transfer", id, within.around(work))
     }
 
     /// Runs what is under way with a payload: who is told that it is busy finds it.

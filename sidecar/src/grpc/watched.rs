@@ -16,10 +16,10 @@ use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, Request as HttpRequest, Response};
 use tonic::codegen::{Body as HttpBody, Bytes, StdError};
 use tower::{Layer, Service};
-use tracing::{Instrument as _, Span};
 
 use super::status::{self, Ended};
-use crate::observe::{Meters, Request, spans};
+use crate::observe::spans::{self, Span};
+use crate::observe::{Meters, Request};
 
 /// What a method is called that is none of ours: what clients ask for must not make series of values.
 const OTHER: &str = "_OTHER";
@@ -88,8 +88,7 @@ where
     fn call(&mut self, asked: HttpRequest<B>) -> Self::Future {
         let method = Arc::clone(self.watch.methods.get(asked.uri().path()).unwrap_or(&self.watch.other));
         let request = Request { system: "grpc", method, since: Instant::now() };
-        let span = spans::request(&request);
-        spans::continue_trace(&span, &Headers(asked.headers()));
+        let span = spans::request(&request, &Headers(asked.headers()));
         let call = Call { request, meters: self.watch.meters.clone(), span: span.clone(), ended: None };
         let work = span.in_scope(|| self.inner.call(asked));
         let work = async move {
@@ -99,7 +98,7 @@ where
             call.ended = how(response.headers());
             Ok(response.map(|body| Body::new(Answer { body: Box::pin(body), call })))
         };
-        Box::pin(work.instrument(span))
+        Box::pin(span.around(work))
     }
 }
 
@@ -116,7 +115,7 @@ impl Drop for Call {
     fn drop(&mut self) {
         // Whoever hangs up has cancelled.
         let ended = self.ended.unwrap_or(status::HUNG_UP);
-        spans::ended(&self.span, ended.code, ended.is_fault);
+        self.span.answered(ended.code, ended.is_fault);
         self.meters.answered(&self.request, ended.code);
     }
 }

@@ -10,12 +10,10 @@ use parking_lot::Mutex;
 use payload_manager_core::counts::Kept;
 use payload_manager_types::{SpillTarget, Tier};
 
+use super::SCOPE;
 use super::table::{self, Metric};
 use crate::engine::{Figures, WeakEngine};
 use crate::log;
-
-/// The name of the scope that all instruments are in.
-const SCOPE: &str = "payload_manager";
 
 /// Where the buckets of durations end, in seconds: from what memory takes to what an object store may take.
 const SECONDS: [f64; 16] =

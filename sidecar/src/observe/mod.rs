@@ -1,7 +1,7 @@
 //! What an operator sees of the daemon: metrics and traces.
 //!
 //! ```text
-//!   table ──► meters ──► one provider ──► otlp (pushed)          spans ──► log.rs's registry ──► otlp
+//!   table ──► meters ──► one provider ──► otlp (pushed)          spans ──► otlp
 //!    (declared once)         ▲       └──► page (Prometheus, pulled)
 //!                            └── Engine::figures, when somebody asks
 //! ```
@@ -28,6 +28,9 @@ pub(crate) use page::SOCKET;
 
 use crate::config::{Config, MetricsPage};
 use crate::engine::Engine;
+
+/// The name of the scope that instruments and spans are in.
+const SCOPE: &str = "payload_manager";
 
 /// What a stop gives a collector to take the last of it.
 const LAST_WORDS: Duration = Duration::from_secs(3);

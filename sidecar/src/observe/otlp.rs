@@ -11,7 +11,7 @@ use opentelemetry_otlp::{
 };
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::PeriodicReader;
-use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use opentelemetry_sdk::trace::SdkTracerProvider;
 
 use crate::config::Otlp;
 
@@ -26,7 +26,7 @@ pub(super) fn resource() -> Resource {
     if named { builder.build() } else { builder.with_service_name(SERVICE).build() }
 }
 
-/// The traces of this process: what keeps their exporter going.
+/// Who sends the traces of this process.
 #[derive(Debug)]
 pub(crate) struct Traces(SdkTracerProvider);
 
@@ -41,12 +41,9 @@ impl Traces {
         }
         let exporter = spans(otlp).map_err(|error| format!("traces can't be sent: {error}"))?;
         let builder = SdkTracerProvider::builder().with_resource(resource());
-        Ok(Some(Self(builder.with_batch_exporter(exporter).build())))
-    }
-
-    /// Who makes the spans.
-    pub(crate) fn tracer(&self) -> SdkTracer {
-        self.0.tracer(super::spans::TARGET)
+        let provider = builder.with_batch_exporter(exporter).build();
+        super::spans::start(provider.tracer(super::SCOPE));
+        Ok(Some(Self(provider)))
     }
 
     /// Sends what has not been sent. Blocks, for some seconds if the collector does not answer. Not for a thread of the

@@ -12,7 +12,6 @@ use payload_manager_api::session::v1::{Attach, Hello, Welcome, response::Outcome
 use payload_manager_shm::{LAYOUT, MOST_SLOTS};
 use payload_manager_types::PayloadId;
 use tonic::Status;
-use tracing::Span;
 
 use super::answer::Answer;
 use super::book::Record;
@@ -23,7 +22,7 @@ use crate::engine::board::session_id;
 use crate::engine::sessions::Shared;
 use crate::engine::{Engine, Error};
 use crate::grpc::status;
-use crate::observe::spans;
+use crate::observe::spans::Span;
 
 /// Slots of a page whose client names no number.
 const SLOTS: u32 = 1024;
@@ -158,7 +157,7 @@ impl Server {
     }
 
     fn welcome(&mut self, at: u64, number: u64, shared: Shared, secret: [u8; 16]) -> Result<(), Over> {
-        spans::of_session(&Span::current(), session_id(shared.number));
+        Span::current().of_session(session_id(shared.number));
         let (lease_default_ms, lease_max_ms) = self.engine.lease_times();
         let welcome = Welcome {
             session_id: session_id(shared.number),

@@ -20,7 +20,6 @@ use payload_manager_tiers::gpu::{Key, SharedSlab};
 use payload_manager_tiers::ram::segments::Mapped;
 use payload_manager_types::{DeviceUuid, PayloadId, Tier};
 use tonic::Status;
-use tracing::{Instrument as _, Span};
 
 use super::answer::{Answer, item, not_allocated, not_opened};
 use super::connection::Over;
@@ -30,7 +29,7 @@ use super::watched::{Asked, Carried};
 use crate::engine::sessions::Leased;
 use crate::engine::{Engine, Error, NewPayload};
 use crate::grpc::{catalog, status, wire};
-use crate::observe::spans;
+use crate::observe::spans::{self, Span};
 
 /// Items of one request whose answers carry descriptors, of the payloads or in the kernel's sense.
 const MOST_SHOWN: usize = MOST_DESCRIPTORS;
@@ -86,7 +85,7 @@ impl Server {
             asked.iter().for_each(|asked| asked.answered(&meters, &answer));
             mailbox.put(at, answer);
         };
-        self.engine.tasks().spawn("session-verb", work.instrument(span));
+        self.engine.tasks().spawn("session-verb", span.around(work));
         Ok(())
     }
 

@@ -8,12 +8,12 @@ use payload_manager_api::core::v1::CallStatus;
 use payload_manager_api::session::v1::{
     allocate_result, open_result, request::Verb, response::Outcome, segment_result,
 };
-use tracing::Span;
 
 use super::answer::Answer;
 use crate::engine::board::session_id;
 use crate::grpc::status;
-use crate::observe::{Meters, Request, spans};
+use crate::observe::spans::{self, Span};
+use crate::observe::{Meters, Request};
 
 /// What the requests are called.
 pub(super) struct Methods([Arc<str>; 9]);
@@ -70,10 +70,9 @@ pub(super) struct Asked {
 impl Asked {
     pub(super) fn new(method: Arc<str>, session: Option<u32>, trace: &Carried) -> Self {
         let request = Request { system: "session", method, since: Instant::now() };
-        let span = spans::request(&request);
-        spans::continue_trace(&span, trace);
+        let span = spans::request(&request, trace);
         if let Some(page) = session {
-            spans::of_session(&span, session_id(page));
+            span.of_session(session_id(page));
         }
         Self { request, span }
     }
@@ -81,7 +80,7 @@ impl Asked {
     /// It is answered: of many items, by the first that failed.
     pub(super) fn answered(&self, meters: &Meters, answer: &Answer) {
         let ended = status::ended(answer.response.outcome.as_ref().and_then(first_error).map_or(0, |error| error.code));
-        spans::ended(&self.span, ended.code, ended.is_fault);
+        self.span.answered(ended.code, ended.is_fault);
         meters.answered(&self.request, ended.code);
     }
 }
