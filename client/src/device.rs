@@ -10,7 +10,7 @@ use payload_manager_shm::device::{Device, DeviceMemory, Driver, IpcHandle};
 
 pub use payload_manager_types::DeviceUuid;
 
-use crate::descriptor::{Descriptor, Location};
+use crate::descriptor::{Descriptor, Location, Tier};
 use crate::error::{Error, Result};
 
 /// Where bytes on a GPU begin, for kernels and copies of this process.
@@ -110,6 +110,21 @@ pub(crate) fn within(offset: u64, length: usize, size: u64) -> Result<u64> {
 /// [`Error::Device`]: there is no driver, or it does not start.
 pub fn devices() -> Result<Vec<DeviceUuid>> {
     Ok(driver()?.uuids())
+}
+
+/// The devices that a payload in this tier may be on, the most wanted first: the one that is named, or those that this process
+/// may see. Without a driver it is the daemon that says what is missing.
+pub(crate) fn wanted(tier: Tier, named: Option<DeviceUuid>) -> Vec<DeviceUuid> {
+    match (tier, named) {
+        (Tier::Gpu, Some(device)) => vec![device],
+        (Tier::Gpu, None) => devices().unwrap_or_default(),
+        _ => Vec::new(),
+    }
+}
+
+/// The same, as they are sent.
+pub(crate) fn named(tier: Tier, named: Option<DeviceUuid>) -> Vec<Vec<u8>> {
+    wanted(tier, named).iter().map(|uuid| uuid.0.to_vec()).collect()
 }
 
 fn driver() -> Result<&'static Driver> {

@@ -7,6 +7,7 @@ use payload_manager_api::runtime::v1;
 
 use crate::client::Client;
 use crate::descriptor::{PayloadId, Tier};
+use crate::device;
 use crate::error::Result;
 use crate::keeper::millis;
 
@@ -83,7 +84,8 @@ impl Client {
     /// As [`promote`](Self::promote), where it is known at once.
     pub async fn prefetch(&self, id: PayloadId, tier: Tier) -> Result<()> {
         let target_tier = core::Tier::from(tier) as i32;
-        let request = self.rpc().request(v1::PrefetchRequest { id: Some(id.into()), target_tier });
+        let devices = device::named(tier, None);
+        let request = self.rpc().request(v1::PrefetchRequest { id: Some(id.into()), target_tier, devices });
         self.rpc().outcome(self.rpc().catalog().prefetch(request)).await
     }
 }

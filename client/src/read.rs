@@ -12,7 +12,7 @@ use payload_manager_shm::ReadMap;
 
 use crate::client::Client;
 use crate::descriptor::{Descriptor, Location, PayloadId, Tier, descriptor};
-use crate::device::{self, DevicePart, DevicePtr};
+use crate::device::{self, DevicePart, DevicePtr, DeviceUuid};
 use crate::error::{Error, Result};
 use crate::keeper::{millis, try_release, try_renew};
 use crate::lease::{Holder, Lease, Term};
@@ -64,6 +64,9 @@ pub struct ReadOptions {
     /// Whether bytes on a GPU will do: they are had by [`PayloadView::device_ptr`] or [`PayloadView::copy_to_host`], and
     /// not as a slice. Without it what lies there is refused. A `min_tier` of GPU means it, too.
     pub on_device: bool,
+    /// The GPU to copy it to where it has to be: with a `min_tier` of GPU and no copy on any. Without it, one of those that
+    /// this process may see.
+    pub device: Option<DeviceUuid>,
 }
 
 impl ReadOptions {
@@ -82,6 +85,7 @@ impl ReadOptions {
             // A shared segment may be used again once an RPC lease is over; an object of its own is not, and the bytes
             // of a view must never change.
             accepts_segment_offset: false,
+            devices: device::named(if self.takes_devices() { Tier::Gpu } else { Tier::Ram }, self.device),
         }
     }
 }
@@ -173,7 +177,7 @@ impl PayloadView {
             && options.promotion == Promotion::Wait
             && client.own_sessions().is_open()
         {
-            client.promote(id, Tier::Gpu).await?;
+            client.promote_on(id, Tier::Gpu, Promotion::Wait, options.device).await?;
             if let Some(view) = Self::by_session(client, id, &options).await? {
                 return Ok(view);
             }

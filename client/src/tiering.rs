@@ -7,6 +7,7 @@ use payload_manager_api::runtime::v1::spill_response;
 
 use crate::client::Client;
 use crate::descriptor::{Descriptor, PayloadId, SpillTarget, Tier, descriptor};
+use crate::device::{self, DeviceUuid};
 use crate::error::{Error, Result};
 use crate::read::Promotion;
 
@@ -66,7 +67,8 @@ impl Client {
         self.promote_with(id, tier, Promotion::Wait).await
     }
 
-    /// Makes a copy in a faster tier, and waits for it or not.
+    /// Makes a copy in a faster tier, and waits for it or not. In that of GPUs it is on one that this process may see, where
+    /// there is room; if a copy is on another already, that is the answer.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/doc.rs"));
@@ -85,10 +87,22 @@ impl Client {
     /// # Errors
     /// As [`promote`](Self::promote).
     pub async fn promote_with(&self, id: PayloadId, tier: Tier, promotion: Promotion) -> Result<Descriptor> {
+        self.promote_on(id, tier, promotion, None).await
+    }
+
+    /// The same, onto this GPU if one is named.
+    pub(crate) async fn promote_on(
+        &self,
+        id: PayloadId,
+        tier: Tier,
+        promotion: Promotion,
+        device: Option<DeviceUuid>,
+    ) -> Result<Descriptor> {
         let message = v1::PromoteRequest {
             id: Some(id.into()),
             target_tier: core::Tier::from(tier) as i32,
             policy: promotion.number(),
+            devices: device::named(tier, device),
         };
         let request = self.rpc().request(message);
         descriptor(self.rpc().outcome(self.rpc().catalog().promote(request)).await?.payload_descriptor)

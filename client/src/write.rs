@@ -85,12 +85,7 @@ impl Default for CreateOptions {
 impl CreateOptions {
     /// The devices that it may be on, the most wanted first.
     fn devices(&self) -> Vec<DeviceUuid> {
-        match (self.tier, self.device) {
-            (Tier::Gpu, Some(device)) => vec![device],
-            // Without a driver it is the daemon that says what is missing.
-            (Tier::Gpu, None) => device::devices().unwrap_or_default(),
-            _ => Vec::new(),
-        }
+        device::wanted(self.tier, self.device)
     }
 
     pub(crate) fn request(self, len: u64) -> v1::AllocatePayloadRequest {

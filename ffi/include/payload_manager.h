@@ -52,7 +52,7 @@
 #define PM_CONNECT_OPTIONS_INIT { (uint32_t)sizeof(pm_connect_options), 0, 0 }
 #define PM_CREATE_OPTIONS_INIT \
     { (uint32_t)sizeof(pm_create_options), 0, 0, 0, 0, 0, 0, 0, 0, { 0 }, NULL, NULL, NULL, 0, { 0 } }
-#define PM_READ_OPTIONS_INIT { (uint32_t)sizeof(pm_read_options), 0, 0, 0, 0 }
+#define PM_READ_OPTIONS_INIT { (uint32_t)sizeof(pm_read_options), 0, 0, 0, 0, { 0 } }
 #define PM_SPILL_OPTIONS_INIT { (uint32_t)sizeof(pm_spill_options), 0, 0, 0, 0, 0 }
 #define PM_SUBSCRIBE_OPTIONS_INIT { (uint32_t)sizeof(pm_subscribe_options), 0, 0, NULL }
 
@@ -959,6 +959,11 @@ typedef struct {
      * How long a lease to ask for; 0 leaves that to the daemon.
      */
     uint64_t lease_ms;
+    /**
+     * For a min_tier of PM_TIER_GPU, the UUID of the device to copy it to where it is on none; zeros are any that this
+     * process may see.
+     */
+    uint8_t device[16];
 } pm_read_options;
 
 /**

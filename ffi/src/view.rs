@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 
 use payload_manager_client::blocking::PayloadView;
-use payload_manager_client::{Promotion, ReadOptions};
+use payload_manager_client::{DeviceUuid, Promotion, ReadOptions};
 
 use crate::client::{connected, pm_client};
 use crate::error::{Failure, pm_status};
@@ -34,11 +34,14 @@ pub struct pm_read_options {
     pub on_device: u32,
     /// How long a lease to ask for; 0 leaves that to the daemon.
     pub lease_ms: u64,
+    /// For a min_tier of PM_TIER_GPU, the UUID of the device to copy it to where it is on none; zeros are any that this
+    /// process may see.
+    pub device: [u8; 16],
 }
 
 // SAFETY: integers without padding, the first a u32, the size.
 unsafe impl Options for pm_read_options {
-    const NONE: Self = Self { size: 24, min_tier: 0, no_wait: 0, on_device: 0, lease_ms: 0 };
+    const NONE: Self = Self { size: 40, min_tier: 0, no_wait: 0, on_device: 0, lease_ms: 0, device: [0; 16] };
 }
 
 fn read_options(options: &pm_read_options) -> Result<ReadOptions> {
@@ -47,6 +50,7 @@ fn read_options(options: &pm_read_options) -> Result<ReadOptions> {
         promotion: if options.no_wait == 0 { Promotion::Wait } else { Promotion::Background },
         lease: millis(options.lease_ms),
         on_device: options.on_device != 0,
+        device: (options.device != [0; 16]).then_some(DeviceUuid(options.device)),
     })
 }
 

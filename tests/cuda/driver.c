@@ -11,6 +11,8 @@
  *   state      what the processes share: struct state below
  *   alloc-<n>  the bytes of what cuMemAlloc gave
  *
+ * CUDA_VISIBLE_DEVICES says which cards a process sees, by their numbers.
+ *
  * A rule names a call by its symbol, with `_v2` or without. One with a card meets calls whose card is known, by an
  * argument or by the current context. A call that a rule fails has done nothing; but cuCtxPopCurrent pops all
  * the same, and waiting throws away the copies that it should have waited for.
@@ -182,6 +184,8 @@ static struct state *state;
 static bool ready;
 static struct card cards[CARDS];
 static int count;
+/* Those that this process may see, in its order. */
+static int seen[CARDS], seen_count;
 static struct stream *streams;
 static struct event *events;
 static struct memory *memories; /* those with a handle */
@@ -429,6 +433,22 @@ static void read_cards(void) {
     if (file) fclose(file);
 }
 
+/* By CUDA_VISIBLE_DEVICES: numbers, of which the first that is none ends the list; without it, all. */
+static void look_around(void) {
+    const char *next = getenv("CUDA_VISIBLE_DEVICES");
+    char *end;
+    seen_count = 0;
+    if (!next)
+        while (seen_count < count) seen[seen_count] = seen_count, seen_count++;
+    else
+        for (long number; seen_count < CARDS; next = end + 1) {
+            number = strtol(next, &end, 10);
+            if (end == next || number < 0 || number >= count) break;
+            seen[seen_count++] = (int)number;
+            if (*end != ',') break;
+        }
+}
+
 static struct state *open_state(void) {
     char path[PATH_MAX];
     snprintf(path, sizeof path, "%s/state", folder);
@@ -465,6 +485,7 @@ API cuInit(unsigned flags) {
         self = seen_as();
         self_start = start_of(self);
         read_cards();
+        look_around();
         if (count) state = open_state();
         if (!state) return NO_DEVICE;
     }
@@ -497,12 +518,13 @@ API cuGetErrorString(int code, const char **text) {
 
 API cuDeviceGetCount(int *out) {
     BEGIN(NONE);
-    return out ? *out = count, OK : INVALID_VALUE;
+    return out ? *out = seen_count, OK : INVALID_VALUE;
 }
 
 API cuDeviceGet(int *out, int ordinal) {
-    BEGIN(ordinal);
-    return out ? *out = ordinal, OK : INVALID_VALUE;
+    int device = ordinal >= 0 && ordinal < seen_count ? seen[ordinal] : count;
+    BEGIN(device);
+    return out ? *out = device, OK : INVALID_VALUE;
 }
 
 API cuDeviceGetName(char *name, int length, int device) {

@@ -46,13 +46,16 @@ fn every_promise_is_named_where_it_is_upheld_and_where_it_is_tested() {
 /// something small that a client says *about* a payload.
 #[test]
 fn no_message_has_a_place_for_payload_bytes() {
-    const KNOWN: [&str; 16] = [
+    const KNOWN: [&str; 19] = [
         "PayloadID.value",
         "LeaseID.value",
         "PayloadChecksum.value",
         "ChunkHash.checksum",
         "Integrity.checksum",
         "Allocate.devices",
+        "AcquireReadLeaseRequest.devices",
+        "PrefetchRequest.devices",
+        "PromoteRequest.devices",
         "DeviceSlab.device_uuid",
         "DeviceSlab.ipc_handle",
         "GpuLocation.device_uuid",

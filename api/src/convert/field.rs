@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use payload_manager_types::{
-    BadId, EvictionPolicy, LeaseId, PayloadId, PayloadState, Priority, Protection, SpillTarget, Tier, TierSet,
+    BadId, DeviceUuid, EvictionPolicy, LeaseId, PayloadId, PayloadState, Priority, Protection, SpillTarget, Tier,
+    TierSet,
 };
 
 use super::invalid::Invalid;
@@ -132,6 +133,24 @@ where
         let reason = if e == BadTimestamp::TooLate { Reason::TimeTooLate } else { Reason::BadTime };
         Invalid::new(reason, field, format!("{e}; send one from the year 1 to the year 9999"))
     })
+}
+
+/// GPUs that one request may name.
+const DEVICE_LIMIT: usize = 64;
+
+/// GPUs by their UUIDs.
+pub(super) fn devices(named: &[Vec<u8>]) -> Result<Vec<DeviceUuid>, Invalid> {
+    if named.len() > DEVICE_LIMIT {
+        let message = format!("{} GPUs, at most {DEVICE_LIMIT} may be named", named.len());
+        return Err(Invalid::new(Reason::BatchTooLarge, "devices", message));
+    }
+    let uuid = |bytes: &Vec<u8>| {
+        DeviceUuid::try_from(bytes.as_slice()).map_err(|_| {
+            let message = format!("{} bytes are no UUID of a GPU; send the 16 that the driver tells", bytes.len());
+            Invalid::new(Reason::IdLength, "devices", message)
+        })
+    };
+    named.iter().map(uuid).collect()
 }
 
 /// Something of at most `limit` bytes.

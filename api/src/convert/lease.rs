@@ -1,8 +1,8 @@
 //! Requests about leases, one and many.
 
-use payload_manager_types::{LeaseId, PayloadId, Tier};
+use payload_manager_types::{DeviceUuid, LeaseId, PayloadId, Tier};
 
-use super::field::{known, lease_id, payload_id, tier};
+use super::field::{devices, known, lease_id, payload_id, tier};
 use super::invalid::{About as _, Invalid};
 use super::tiering::waits_for_promotion;
 use crate::reason::Reason;
@@ -12,7 +12,7 @@ use crate::runtime::v1;
 pub const BATCH_LIMIT: usize = 1000;
 
 /// A lease to be taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AcquireReadLease {
     /// On which payload.
     pub id: PayloadId,
@@ -24,6 +24,8 @@ pub struct AcquireReadLease {
     pub min_duration_ms: Option<u64>,
     /// Whether a shared segment and an offset will do.
     pub accepts_segment_offset: bool,
+    /// The GPUs that a copy made for it may be on, the first the most wanted; none: any.
+    pub devices: Vec<DeviceUuid>,
 }
 
 /// A lease to be made longer.
@@ -60,6 +62,7 @@ fn acquire(id: PayloadId, wire: &v1::AcquireReadLeaseRequest) -> Result<AcquireR
         wait: waits_for_promotion(wire.promotion_policy, "promotion_policy")?,
         min_duration_ms: duration(wire.min_lease_duration_ms),
         accepts_segment_offset: wire.accepts_segment_offset,
+        devices: devices(&wire.devices)?,
     })
 }
 

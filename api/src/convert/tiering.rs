@@ -1,8 +1,8 @@
 //! Requests that move copies between tiers, or keep them.
 
-use payload_manager_types::{PayloadId, SpillTarget, Tier};
+use payload_manager_types::{DeviceUuid, PayloadId, SpillTarget, Tier};
 
-use super::field::{known, payload_id, required_tier, spill_target};
+use super::field::{devices, known, payload_id, required_tier, spill_target};
 use super::invalid::{About as _, Invalid};
 use crate::core::v1::{PromotionPolicy, SpillPolicy};
 use crate::reason::Reason;
@@ -12,7 +12,7 @@ use crate::runtime::v1;
 pub const SPILL_LIMIT: usize = 10_000;
 
 /// A faster copy to be made. Prefetch is one that does not wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Promote {
     /// Of which payload.
     pub id: PayloadId,
@@ -20,6 +20,8 @@ pub struct Promote {
     pub target: Tier,
     /// Whether to answer when it is there.
     pub wait: bool,
+    /// The GPUs that it may be on, the first the most wanted; none: any.
+    pub devices: Vec<DeviceUuid>,
 }
 
 /// Slower copies to be made, and the faster ones dropped.
@@ -52,7 +54,8 @@ impl TryFrom<v1::PromoteRequest> for Promote {
     fn try_from(wire: v1::PromoteRequest) -> Result<Self, Invalid> {
         let id = payload_id(wire.id, "id")?;
         let target = required_tier(wire.target_tier, "target_tier").about(id)?;
-        Ok(Self { id, target, wait: waits_for_promotion(wire.policy, "policy").about(id)? })
+        let wait = waits_for_promotion(wire.policy, "policy").about(id)?;
+        Ok(Self { id, target, wait, devices: devices(&wire.devices).about(id)? })
     }
 }
 
@@ -61,7 +64,8 @@ impl TryFrom<v1::PrefetchRequest> for Promote {
 
     fn try_from(wire: v1::PrefetchRequest) -> Result<Self, Invalid> {
         let id = payload_id(wire.id, "id")?;
-        Ok(Self { id, target: required_tier(wire.target_tier, "target_tier").about(id)?, wait: false })
+        let target = required_tier(wire.target_tier, "target_tier").about(id)?;
+        Ok(Self { id, target, wait: false, devices: devices(&wire.devices).about(id)? })
     }
 }
 

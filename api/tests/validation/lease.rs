@@ -3,7 +3,7 @@
 use payload_manager_api::convert::{AcquireReadLease, AcquireReadLeases, BATCH_LIMIT};
 use payload_manager_api::reason::Reason;
 use payload_manager_api::runtime::v1::{AcquireReadLeaseRequest, AcquireReadLeasesRequest};
-use payload_manager_types::Tier;
+use payload_manager_types::{DeviceUuid, Tier};
 
 use crate::{id, refusal};
 
@@ -26,7 +26,11 @@ fn unspecified_means_wherever_it_is_waiting_and_the_default_duration() {
     };
     let lease = AcquireReadLease::try_from(request).unwrap();
     assert_eq!((lease.min_tier, lease.wait, lease.min_duration_ms), (Some(Tier::Ram), false, Some(5)));
-    assert!(lease.accepts_segment_offset);
+    assert!(lease.accepts_segment_offset && lease.devices.is_empty());
+    let on =
+        |uuid: &[u8]| AcquireReadLease::try_from(AcquireReadLeaseRequest { devices: vec![uuid.to_vec()], ..good() });
+    assert_eq!(on(&[4; 16]).unwrap().devices, [DeviceUuid([4; 16])]);
+    assert_eq!(refusal(on(&[4; 17])), (Reason::IdLength, "devices"));
 }
 
 #[test]

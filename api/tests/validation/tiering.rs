@@ -3,13 +3,15 @@
 use payload_manager_api::convert::{Pin, Promote, Spill};
 use payload_manager_api::reason::Reason;
 use payload_manager_api::runtime::v1::{PinRequest, PrefetchRequest, PromoteRequest, SpillRequest};
-use payload_manager_types::{SpillTarget, Tier};
+use payload_manager_types::{DeviceUuid, SpillTarget, Tier};
 
 use crate::{id, refusal};
 
 #[test]
 fn a_promotion_needs_a_place_and_waits_unless_told_not_to() {
-    let promote = |target_tier, policy| Promote::try_from(PromoteRequest { id: id(16), target_tier, policy });
+    let promote = |target_tier, policy| {
+        Promote::try_from(PromoteRequest { id: id(16), target_tier, policy, ..Default::default() })
+    };
     for (policy, wait) in [(0, true), (1, false), (2, true)] {
         let promote = promote(2, policy).unwrap();
         assert_eq!((promote.target, promote.wait), (Tier::Ram, wait));
@@ -18,9 +20,18 @@ fn a_promotion_needs_a_place_and_waits_unless_told_not_to() {
     assert_eq!(refusal(promote(5, 0)), (Reason::VoidIsNoPlace, "target_tier"));
     assert_eq!(refusal(promote(6, 0)), (Reason::UnknownEnum, "target_tier"));
     assert_eq!(refusal(promote(2, 3)), (Reason::UnknownEnum, "policy"));
-    let prefetch = |target_tier| Promote::try_from(PrefetchRequest { id: id(16), target_tier });
+    let prefetch = |target_tier| Promote::try_from(PrefetchRequest { id: id(16), target_tier, ..Default::default() });
     assert!(!prefetch(1).unwrap().wait);
     assert_eq!(refusal(prefetch(0)), (Reason::TierRequired, "target_tier"));
+    let on = |devices: &[&[u8]]| {
+        let devices = devices.iter().map(|uuid| uuid.to_vec()).collect();
+        Promote::try_from(PromoteRequest { id: id(16), target_tier: 1, devices, ..Default::default() })
+    };
+    let both = [DeviceUuid([7; 16]), DeviceUuid([3; 16])];
+    assert_eq!(on(&[&[7; 16], &[3; 16]]).unwrap().devices, both);
+    assert_eq!(refusal(on(&[&[7; 16], &[3; 15]])), (Reason::IdLength, "devices"));
+    assert_eq!(on(&[[7; 16].as_slice(); 64]).unwrap().devices.len(), 64);
+    assert_eq!(refusal(on(&[[7; 16].as_slice(); 65])), (Reason::BatchTooLarge, "devices"));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use payload_manager_types::{PayloadId, Tier};
 
+use super::mover::Devices;
 use super::{Engine, Error};
 
 /// How soon to look again after something moved, and how late after nothing did, many times in a row.
@@ -70,7 +71,7 @@ impl Engine {
         if self.ledger().unused(Tier::Ram) < payload.facts.size {
             return Ok(false);
         }
-        match self.set_apart(id, Tier::Ram).await {
+        match self.set_apart(id, Tier::Ram, Devices::default()).await {
             Ok(_) => Ok(true),
             Err(Error::Refused(_)) => Ok(false),
             Err(error) => Err(error),

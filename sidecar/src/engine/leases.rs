@@ -1,10 +1,10 @@
 //! Leases by the dozen: taken together, given back together, listed. One lease's rules are the ledger's.
 
 use futures_util::future::join_all;
-use payload_manager_core::ledger::{AcquireRequest, Grant, LeasePage};
+use payload_manager_core::ledger::{Grant, LeasePage};
 use payload_manager_types::{LeaseId, PayloadId};
 
-use super::{Engine, Error};
+use super::{Engine, Error, Reading};
 
 /// Leases given back under one lock.
 const AT_ONCE: usize = 1000;
@@ -45,9 +45,9 @@ impl Engine {
     ///
     /// # Errors
     /// None of the whole; each lease's are those of [`Self::acquire`].
-    pub async fn acquire_many(&self, asked: Vec<(AcquireRequest, bool)>) -> Vec<Result<Unclaimed, Error>> {
-        let taken = asked.into_iter().map(|(request, wait)| async move {
-            let grant = Some(self.acquire(request, wait).await?);
+    pub async fn acquire_many(&self, asked: Vec<Reading>) -> Vec<Result<Unclaimed, Error>> {
+        let taken = asked.into_iter().map(|reading| async move {
+            let grant = Some(self.acquire(reading).await?);
             Ok(Unclaimed { engine: self.clone(), grant })
         });
         let mut taken: Vec<Result<Unclaimed, Error>> = join_all(taken).await;

@@ -69,6 +69,7 @@ pub use figures::{Figures, Lag, WeakEngine};
 pub use gate::Gate;
 pub use leases::Unclaimed;
 pub use mover::{Spilled, Wait};
+pub use read::Reading;
 pub use streams::{ReadSpan, Start, Subscription};
 pub use watching::{News, Since, Watching};
 pub use write::NewPayload;

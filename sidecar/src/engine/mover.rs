@@ -1,15 +1,20 @@
 //! A payload's way between tiers, as it is asked for: promote, spill. Both are one mechanism, a ticket from the ledger,
 //! which `transfer` carries out.
 
+use std::sync::Arc;
+
 use payload_manager_catalog::Durability;
 use payload_manager_core::Refusal;
 use payload_manager_core::ledger::{Begun, Dropped};
 use payload_manager_core::payload::Descriptor;
-use payload_manager_types::{PayloadId, SpillTarget, Tier};
+use payload_manager_types::{DeviceUuid, PayloadId, SpillTarget, Tier};
 
 use super::transfer::ended;
 use super::write::put_without;
 use super::{Ending, Engine, Error};
+
+/// The cards that a copy may be on, the first the most wanted; none: any.
+pub(crate) type Devices = Arc<[DeviceUuid]>;
 
 /// When a spill is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,15 +41,15 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Refused`], [`Error::Tier`], [`Error::Corrupt`], [`Error::Catalog`].
-    pub async fn promote(&self, id: PayloadId, to: Tier) -> Result<Descriptor, Error> {
-        self.move_to(id, to, Aim::Faster).await
+    pub async fn promote(&self, id: PayloadId, to: Tier, devices: Devices) -> Result<Descriptor, Error> {
+        self.move_to(id, to, Aim::Faster(devices)).await
     }
 
     /// Begins to make a copy in `to`. What goes wrong is logged.
-    pub fn promote_later(&self, id: PayloadId, to: Tier) {
+    pub fn promote_later(&self, id: PayloadId, to: Tier, devices: Devices) {
         let engine = self.clone();
         self.0.tasks.spawn("promote", async move {
-            if let Err(error) = engine.promote(id, to).await {
+            if let Err(error) = engine.promote(id, to, devices).await {
                 tracing::info!(payload = %id, tier = %to, %error, "a promotion in the background failed");
             }
         });
@@ -129,8 +134,8 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Self::promote`].
-    pub(super) async fn set_apart(&self, id: PayloadId, tier: Tier) -> Result<Descriptor, Error> {
-        self.move_to(id, tier, Aim::Apart).await
+    pub(super) async fn set_apart(&self, id: PayloadId, tier: Tier, devices: Devices) -> Result<Descriptor, Error> {
+        self.move_to(id, tier, Aim::Apart(devices)).await
     }
 
     /// Makes a copy in a slower tier, beside what there is.
@@ -153,7 +158,7 @@ impl Engine {
             let changed = self.0.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            match self.begin_move(id, to, aim) {
+            match self.begin_move(id, to, &aim) {
                 Ok(Move::Running(ending)) => {
                     if let Err(error) = ended(ending).await {
                         self.relieve_once(&mut relieved, to, error).await?;
@@ -178,17 +183,17 @@ impl Engine {
     }
 
     /// Asks the ledger, and has a ticket carried out at once: under the lock, so that who is told "busy" finds it.
-    fn begin_move(&self, id: PayloadId, to: Tier, aim: Aim) -> Result<Move, Refusal> {
+    fn begin_move(&self, id: PayloadId, to: Tier, aim: &Aim) -> Result<Move, Refusal> {
         let mut ledger = self.ledger();
         let now = self.now();
         let begun = match aim {
-            Aim::Faster => ledger.promote(id, to, now),
+            Aim::Faster(_) => ledger.promote(id, to, now),
             Aim::Slower => ledger.spill(id, to, now),
-            Aim::Apart => ledger.set_apart(id, to, now),
+            Aim::Apart(_) => ledger.set_apart(id, to, now),
             Aim::Beside => ledger.back_up(id, to, now),
         };
         Ok(match begun? {
-            Begun::Copy(ticket) => Move::Running(self.carry_out(ticket)),
+            Begun::Copy(ticket) => Move::Running(self.carry_out(ticket, aim.devices())),
             Begun::Check(check) => Move::Running(self.check_twin(check)),
             Begun::There(descriptor) => Move::There(Box::new(descriptor)),
             Begun::Dropped(dropped) => Move::Dropped(Box::new(dropped)),
@@ -210,16 +215,25 @@ impl Engine {
 }
 
 /// What a move is for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Aim {
-    /// A copy in a faster tier.
-    Faster,
+    /// A copy in a faster tier; on one of these cards, if it is on one.
+    Faster(Devices),
     /// A copy in a slower tier, and none in faster ones.
     Slower,
-    /// A copy of its own in the same tier.
-    Apart,
+    /// A copy of its own in the same tier; likewise.
+    Apart(Devices),
     /// A copy in a slower tier, beside those in faster ones.
     Beside,
+}
+
+impl Aim {
+    fn devices(&self) -> Devices {
+        match self {
+            Self::Faster(devices) | Self::Apart(devices) => Arc::clone(devices),
+            Self::Slower | Self::Beside => Devices::default(),
+        }
+    }
 }
 
 /// What came of asking for a move.

@@ -1,11 +1,24 @@
 //! What is read: leases, descriptors, listings. Memory only, unless a lease needs a promotion first.
 
+use std::sync::Arc;
+
 use payload_manager_core::Refusal;
 use payload_manager_core::ledger::{AcquireRequest, Acquired, Cursor, Grant, Page, Summary};
 use payload_manager_core::payload::Descriptor;
-use payload_manager_types::{LeaseId, PayloadId, Tier, UnixMillis};
+use payload_manager_types::{DeviceUuid, LeaseId, PayloadId, Tier, UnixMillis};
 
 use super::{Engine, Error};
+
+/// A lease that is asked for.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    /// What of the ledger.
+    pub request: AcquireRequest,
+    /// Whether a copy that it needs is waited for.
+    pub wait: bool,
+    /// The cards that such a copy may be on, the first the most wanted; none: any.
+    pub devices: Arc<[DeviceUuid]>,
+}
 
 impl Engine {
     /// Takes a read lease. If no copy is as fast as `min_tier`: with `wait` one is made first, without it is begun in
@@ -14,7 +27,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Refused`], and what a promotion fails with.
-    pub async fn acquire(&self, request: AcquireRequest, wait: bool) -> Result<Grant, Error> {
+    pub async fn acquire(&self, reading: Reading) -> Result<Grant, Error> {
+        let Reading { request, wait, devices } = reading;
         loop {
             let asked = self.ledger().acquire(request, self.now())?;
             match asked {
@@ -23,13 +37,13 @@ impl Engine {
                     return Ok(*grant);
                 }
                 Acquired::TooSlow { to, .. } if wait => {
-                    self.promote(request.id, to).await?;
+                    self.promote(request.id, to, devices.clone()).await?;
                 }
                 Acquired::IsPart(tier) => {
-                    self.set_apart(request.id, tier).await?;
+                    self.set_apart(request.id, tier, devices.clone()).await?;
                 }
                 Acquired::TooSlow { have, to } => {
-                    self.promote_later(request.id, to);
+                    self.promote_later(request.id, to, devices);
                     return Err(Refusal::MinTierNotMet { id: request.id, have, want: to }.into());
                 }
             }

@@ -5,6 +5,7 @@ use payload_manager_core::ledger::{Room, Step};
 use payload_manager_tiers::TierError;
 use payload_manager_types::Tier;
 
+use super::mover::Devices;
 use super::transfer::ended;
 use super::{Ending, Engine, Error};
 
@@ -88,7 +89,7 @@ impl Engine {
     pub(super) fn step(&self, step: Step) -> Option<Ending> {
         let engine = self.clone();
         match step {
-            Step::Copy(ticket) => return Some(self.carry_out(ticket)),
+            Step::Copy(ticket) => return Some(self.carry_out(ticket, Devices::default())),
             Step::Check(check) => return Some(self.check_twin(check)),
             Step::Dropped(dropped) => self.0.tasks.spawn("drop", async move {
                 if let Err(error) = engine.dropped(dropped).await {

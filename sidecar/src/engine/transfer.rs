@@ -13,10 +13,11 @@ use payload_manager_core::backlog::Retired;
 use payload_manager_core::facts::Facts;
 use payload_manager_core::ledger::{Dropped, Outcome, Ticket};
 use payload_manager_tiers::copy::{self, Job};
-use payload_manager_tiers::{Archive, TierError, TierStore, Written};
+use payload_manager_tiers::{Archive, Sink, TierError, TierStore, Written};
 use payload_manager_types::{Checksum, PayloadId, Place, Tier};
 use tokio::sync::watch;
 
+use super::mover::Devices;
 use super::write::{doomed, put_without};
 use super::{Ending, Engine, Error, blocking};
 use crate::archive::Said;
@@ -24,13 +25,13 @@ use crate::failpoint;
 use crate::observe::spans;
 
 impl Engine {
-    /// Has a ticket carried out by a task of its own.
-    pub(super) fn carry_out(&self, ticket: Ticket) -> Ending {
+    /// Has a ticket carried out by a task of its own; onto one of these cards, if it is to one.
+    pub(super) fn carry_out(&self, ticket: Ticket, devices: Devices) -> Ending {
         let (id, from, to, size) = (ticket.id(), ticket.from, ticket.to, ticket.facts.size);
         let (engine, span, since) = (self.clone(), spans::transfer(id, from, to, size), Instant::now());
         let within = span.clone();
         let work = async move {
-            let done = engine.transfer(ticket).await;
+            let done = engine.transfer(ticket, devices).await;
             let made = matches!(done, Ok(Copied::Made));
             engine.meters().transferred(from, to, made.then_some(size), since.elapsed());
             span.end(!made);
@@ -58,12 +59,12 @@ impl Engine {
         ending
     }
 
-    async fn transfer(&self, ticket: Ticket) -> Result<Copied, Error> {
+    async fn transfer(&self, ticket: Ticket, devices: Devices) -> Result<Copied, Error> {
         let remote = [ticket.from, ticket.to].contains(&Tier::Object);
         let permits = if remote { &self.0.remote_copies } else { &self.0.copies };
         let permit = Arc::clone(permits).acquire_owned().await;
         let copied = match self.intend(&ticket).await {
-            Ok(()) => self.copy_bytes(&ticket).await,
+            Ok(()) => self.copy_bytes(&ticket, devices).await,
             Err(error) => Err(Failure::Other(error)),
         };
         drop(permit);
@@ -147,7 +148,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn copy_bytes(&self, ticket: &Ticket) -> Result<(Place, Checksum), Failure> {
+    async fn copy_bytes(&self, ticket: &Ticket, devices: Devices) -> Result<(Place, Checksum), Failure> {
         let (from, to) = match (self.tier(ticket.from), self.tier(ticket.to)) {
             (Ok(from), Ok(to)) => (from, to),
             (Err(error), _) | (_, Err(error)) => return Err(Failure::Other(error)),
@@ -155,6 +156,7 @@ impl Engine {
         let (facts, place) = (ticket.facts.clone(), ticket.from_place);
         let (archive, now) = (self.0.archive, self.now().wall);
         let (engine, hurry) = (self.clone(), self.0.hurry.clone());
+        let gpu = self.0.gpu.clone().filter(|_| ticket.to == Tier::Gpu);
         let work = move || {
             if to.tier() == Tier::Ram {
                 engine.cool()?;
@@ -163,7 +165,11 @@ impl Engine {
             let meta =
                 |Written { checksum, packing }| archive.encode(&facts, (Some(checksum), packing), said.clone(), now);
             let watch = |_| !hurry.is_cancelled();
-            Ok(copy_checked((&*from, place), &*to, &facts, &meta, &watch))
+            let sink = || match &gpu {
+                Some(gpu) => gpu.sink_on(facts.id, facts.size, &devices),
+                None => to.sink(facts.id, facts.size),
+            };
+            Ok(copy_checked((&*from, place), sink, &facts, &meta, &watch))
         };
         blocking(work).await.unwrap_or_else(|error| Err(Failure::Other(error)))
     }
@@ -246,14 +252,14 @@ enum Failure {
 /// Copies all bytes and finishes the copy only if they are what they should be (promise: verified-tiers).
 fn copy_checked(
     (from, place): (&dyn TierStore, Place),
-    to: &dyn TierStore,
+    to: impl FnOnce() -> Result<Box<dyn Sink>, TierError>,
     facts: &Facts,
     meta: &Archive<'_>,
     watch: &copy::Watch<'_>,
 ) -> Result<(Place, Checksum), Failure> {
     let (id, size, tier) = (facts.id, facts.size, from.tier());
     let mut source = from.source(id, place, size).map_err(|e| blame(tier, e))?;
-    let mut sink = to.sink(id, size).map_err(|e| blame(tier, e))?;
+    let mut sink = to().map_err(|e| blame(tier, e))?;
     let job = Job { id, from: tier, size };
     let found = copy::copy(job, &mut *source, &mut *sink, watch).map_err(|e| blame(tier, e))?;
     failpoint::hit("transfer-copied");

@@ -93,9 +93,9 @@ impl PayloadCatalogService for Service {
         spans::about(asked.id);
         let checked = self.engine.check_promote(asked.id, asked.target).map_err(failed)?;
         let descriptor = if asked.wait {
-            self.engine.promote(asked.id, asked.target).await.map_err(failed)?
+            self.engine.promote(asked.id, asked.target, asked.devices.into()).await.map_err(failed)?
         } else {
-            self.engine.promote_later(asked.id, asked.target);
+            self.engine.promote_later(asked.id, asked.target, asked.devices.into());
             checked
         };
         let payload_descriptor = Some(wire::descriptor(&self.engine, &descriptor));
@@ -124,7 +124,7 @@ impl PayloadCatalogService for Service {
         let asked = Promote::try_from(request.into_inner()).map_err(invalid)?;
         spans::about(asked.id);
         self.engine.check_promote(asked.id, asked.target).map_err(failed)?;
-        self.engine.promote_later(asked.id, asked.target);
+        self.engine.promote_later(asked.id, asked.target, asked.devices.into());
         Ok(Response::new(()))
     }
 

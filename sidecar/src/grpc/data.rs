@@ -34,7 +34,7 @@ impl PayloadDataService for Service {
     ) -> Result<Response<AcquireReadLeaseResponse>, Status> {
         let asked = AcquireReadLease::try_from(request.into_inner()).map_err(invalid)?;
         spans::about(asked.id);
-        let grant = self.engine.acquire(acquisition(&asked), asked.wait).await.map_err(failed)?;
+        let grant = self.engine.acquire(acquisition(&asked)).await.map_err(failed)?;
         Ok(Response::new(granted(&self.engine, &grant)))
     }
 

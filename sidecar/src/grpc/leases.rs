@@ -15,7 +15,7 @@ use super::Service;
 use super::status::{answer_full, failed, invalid};
 use super::token;
 use super::wire::{self, ANSWER_LIMIT, taken};
-use crate::engine::{Engine, Error, Unclaimed};
+use crate::engine::{Engine, Error, Reading, Unclaimed};
 
 /// What is kept free for each result that does not fit, to say so.
 const REFUSAL_BYTES: usize = 512;
@@ -27,7 +27,7 @@ impl Service {
         request: AcquireReadLeasesRequest,
     ) -> Result<AcquireReadLeasesResponse, Status> {
         let AcquireReadLeases(asked) = AcquireReadLeases::try_from(request).map_err(invalid)?;
-        let valid = asked.iter().flatten().map(|asked| (acquisition(asked), asked.wait)).collect();
+        let valid = asked.iter().flatten().map(acquisition).collect();
         let mut leases = self.engine.acquire_many(valid).await.into_iter();
         let mut answer = Answer { engine: &self.engine, left: ANSWER_LIMIT, to_come: asked.len() };
         let results = asked.into_iter().map(|asked| answer.next(asked, &mut leases)).collect();
@@ -46,14 +46,15 @@ impl Service {
     }
 }
 
-/// What the ledger is asked for.
-pub(super) fn acquisition(asked: &AcquireReadLease) -> AcquireRequest {
-    AcquireRequest {
+/// What the engine is asked for.
+pub(super) fn acquisition(asked: &AcquireReadLease) -> Reading {
+    let request = AcquireRequest {
         id: asked.id,
         min_tier: asked.min_tier,
         duration_ms: asked.min_duration_ms.unwrap_or(0),
         takes_part: asked.accepts_segment_offset,
-    }
+    };
+    Reading { request, wait: asked.wait, devices: asked.devices.as_slice().into() }
 }
 
 /// A lease as its holder is told of it.

@@ -144,6 +144,19 @@ impl GpuTier {
         self.part(id, size, Owner::Session(wanted.session), wanted.alignment.into(), wanted.devices)
     }
 
+    /// Opens a new copy for writing, on one of these cards, the first the most wanted; none: any. It lies in a slab; or has an
+    /// allocation of its own, where there is one in a slab already, which its reader can't open.
+    ///
+    /// # Errors
+    /// As [`TierStore::sink`].
+    pub fn sink_on(&self, id: PayloadId, size: u64, devices: &[DeviceUuid]) -> Result<Box<dyn Sink>, TierError> {
+        let has_part = self.0.set.lock().parts.contains_key(&id);
+        let place =
+            if has_part { self.own(id, size, devices) } else { self.part(id, size, Owner::Daemon, 1, devices) }?;
+        let unfinished = Unfinished { tier: self.clone(), id, place: Some(place) };
+        Ok(Box::new(GpuSink { side: self.side(id, place, size)?, unfinished }))
+    }
+
     /// A session is over: nothing new is put into its slabs.
     pub fn end_session(&self, session: u32) {
         for slab in self.0.set.lock().slabs.values_mut() {
@@ -302,9 +315,9 @@ impl GpuTier {
     }
 
     /// An allocation of the payload's own, which everybody can open.
-    fn own(&self, id: PayloadId, size: u64) -> Result<Place, TierError> {
+    fn own(&self, id: PayloadId, size: u64, devices: &[DeviceUuid]) -> Result<Place, TierError> {
         self.free(id, Place::OWN)?;
-        let own = self.on_some(size, self.order(&[]), |card| {
+        let own = self.on_some(size, self.order(devices), |card| {
             let (memory, key) = self.allocate_on(card, size, Form::Handle)?;
             Ok(Own { card, size, memory, key })
         })?;
@@ -429,7 +442,7 @@ impl TierStore for GpuTier {
 
     /// Of its own: for clients that open it by its handle alone.
     fn allocate(&self, id: PayloadId, size: u64) -> Result<Place, TierError> {
-        self.own(id, size)
+        self.own(id, size, &[])
     }
 
     /// That what writes to it is done, its producer has seen to: no other process can.
@@ -441,12 +454,8 @@ impl TierStore for GpuTier {
         Ok(Box::new(self.side(id, place, size)?))
     }
 
-    /// In a slab; or of its own, where it lies in one already, which its reader can't open.
     fn sink(&self, id: PayloadId, size: u64) -> Result<Box<dyn Sink>, TierError> {
-        let has_part = self.0.set.lock().parts.contains_key(&id);
-        let place = if has_part { self.own(id, size) } else { self.part(id, size, Owner::Daemon, 1, &[]) }?;
-        let unfinished = Unfinished { tier: self.clone(), id, place: Some(place) };
-        Ok(Box::new(GpuSink { side: self.side(id, place, size)?, unfinished }))
+        self.sink_on(id, size, &[])
     }
 
     /// There is nothing on a card that no client ever had for writing.

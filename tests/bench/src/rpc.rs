@@ -142,7 +142,8 @@ impl Rpc {
     /// Promotes to RAM and waits until it is there.
     pub(crate) async fn promote(&mut self, id: &PayloadId) -> Answer<()> {
         let policy = PromotionPolicy::Blocking.into();
-        let request = PromoteRequest { id: Some(id.clone()), target_tier: Tier::Ram.into(), policy };
+        let request =
+            PromoteRequest { id: Some(id.clone()), target_tier: Tier::Ram.into(), policy, ..Default::default() };
         self.catalog.promote(request).await.map(drop)
     }
 

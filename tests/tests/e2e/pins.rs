@@ -107,7 +107,10 @@ async fn a_pinned_file_is_promoted_and_then_stays_in_memory_and_a_prefetch_comes
     let id = id_of(&rpc.put(Tier::Disk, &v1::pattern(1, 1000)).await.unwrap());
     pin(&mut rpc, &id, 0).await;
     let version = rpc.descriptor(id.clone()).await.unwrap().version;
-    rpc.catalog.prefetch(PrefetchRequest { id: Some(id.clone()), target_tier: Tier::Ram as i32 }).await.unwrap();
+    rpc.catalog
+        .prefetch(PrefetchRequest { id: Some(id.clone()), target_tier: Tier::Ram as i32, ..Default::default() })
+        .await
+        .unwrap();
     let shared = rpc.clone();
     let there = || async { tier(&mut shared.clone(), &id).await == Tier::Ram };
     eventually_async("the copy is there", there).await;

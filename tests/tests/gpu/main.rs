@@ -66,6 +66,13 @@ impl Stage {
         Worker::start(&self.daemon.socket().display().to_string(), &self.machine)
     }
 
+    /// The same, with `CUDA_VISIBLE_DEVICES`.
+    fn worker_that_sees(&self, numbers: &'static str) -> Worker {
+        let visible = ("CUDA_VISIBLE_DEVICES", numbers.into());
+        let environment = self.machine.environment().into_iter().chain([visible]);
+        Worker::start_with(&self.daemon.socket().display().to_string(), environment)
+    }
+
     /// A process that speaks plain gRPC and has no session.
     fn plain(&self) -> Worker {
         Worker::start(&format!("http://{}", self.daemon.tcp().unwrap()), &self.machine)

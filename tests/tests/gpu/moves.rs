@@ -30,6 +30,38 @@ async fn bytes_go_down_and_up_and_stay_the_same() {
     stage.is_free(0);
 }
 
+/// As where each worker of a machine has a card of its own.
+#[tokio::test]
+async fn what_a_reader_asks_for_comes_to_a_card_that_it_may_see() {
+    let stage = Stage::new(&cards(3, 256 * MIB), "64MiB");
+    let mut rpc = stage.daemon.rpc().await;
+    let (mut first, mut third) = (stage.worker_that_sees("0"), stage.worker_that_sees("2"));
+    for (reader, own, other) in [(&mut first, 1, 3), (&mut third, 3, 1)] {
+        for bytes in [100, 20 * MIB] {
+            let id = stage.worker().put_as(bytes, &card(2), false).unwrap();
+            assert_eq!(reader.view_on_card(id), Ok(card(own)), "what lies in a slab elsewhere is set apart here");
+            reader.give_back(id);
+            rpc.spill_to(id.into(), Tier::Ram).await.unwrap();
+            assert_eq!(reader.view_on_card(id), Ok(card(own)));
+            reader.give_back(id);
+        }
+        // One that names a card has it there, or nowhere.
+        let id = stage.worker().put_as(5, &card(2), false).unwrap();
+        rpc.spill_to(id.into(), Tier::Ram).await.unwrap();
+        let mut anywhere = stage.worker();
+        assert_eq!(anywhere.ask(&[&"view", &id, &card(other)]), Ok(card(other)));
+    }
+    // One copy on cards is all there is: who can't see it is told so.
+    let id = first.put(10);
+    assert_eq!(third.view_on_card(id), Ok(card(3)));
+    third.give_back(id);
+    let refused = first.view_on_card(id).unwrap_err();
+    assert!(refused.contains(&card(3)) && refused.contains("CUDA_VISIBLE_DEVICES"), "{refused}");
+    rpc.spill_to(id.into(), Tier::Ram).await.unwrap();
+    let refused = first.ask(&[&"view", &id, &card(9)]).unwrap_err();
+    assert!(refused.contains("none of its cards is there for this program"), "{refused}");
+}
+
 #[tokio::test]
 async fn a_full_card_makes_room_as_policy_says() {
     let stage = Stage::new(&cards(1, 256 * MIB), "64MiB");

@@ -164,9 +164,10 @@ impl Has {
             ["allocate", rest @ ..] => self.allocate(client, rest).map(|id| id.to_string()),
             ["commit", name] => self.open.remove(&id(name)).unwrap().commit().map(|_| String::new()).map_err(text),
             ["abort", name] => self.open.remove(&id(name)).unwrap().abort().map(|()| String::new()).map_err(text),
-            ["view", name, tier] => {
-                let min_tier = (*tier == "gpu").then_some(Tier::Gpu);
-                let options = ReadOptions { min_tier, on_device: true, ..ReadOptions::default() };
+            ["view", name, place] => {
+                let device = place.parse::<DeviceUuid>().ok();
+                let min_tier = (*place == "gpu" || device.is_some()).then_some(Tier::Gpu);
+                let options = ReadOptions { min_tier, on_device: true, device, ..ReadOptions::default() };
                 let view = client.read_with(id(name), options).map_err(text)?;
                 is_whole(id(name), &view)?;
                 let at = view.device_ptr().map_or("the host".to_owned(), |place| place.device.to_string());

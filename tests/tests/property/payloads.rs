@@ -271,7 +271,7 @@ impl World {
             held("ImportPayload", expected, self.rpc.catalog.import_payload(request).await);
             return;
         }
-        let request = PrefetchRequest { id, target_tier: Tier::Ram as i32 };
+        let request = PrefetchRequest { id, target_tier: Tier::Ram as i32, ..Default::default() };
         held("Prefetch", found.map(drop), self.rpc.catalog.prefetch(request).await);
         if let Ok(at) = found
             && !std::mem::replace(&mut self.model.payloads[at].ram, true)

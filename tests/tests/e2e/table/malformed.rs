@@ -76,7 +76,7 @@ fn good_one(call: &str) -> (Given, Good) {
         }
         "Promote" => (Given::Durable, |w| {
             let target_tier = Tier::Ram as i32;
-            PromoteRequest { id: Some(w.subject.clone()), target_tier, policy: 0 }.encode_to_vec()
+            PromoteRequest { id: Some(w.subject.clone()), target_tier, ..Default::default() }.encode_to_vec()
         }),
         "Spill" => {
             (Given::Active, |w| SpillRequest { ids: vec![w.subject.clone()], ..Default::default() }.encode_to_vec())

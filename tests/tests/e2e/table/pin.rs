@@ -23,7 +23,7 @@ fn unpin(world: &World) -> UnpinRequest {
 }
 
 fn prefetch(tier: Tier) -> impl Fn(&World) -> PrefetchRequest + Copy {
-    move |world| PrefetchRequest { id: Some(world.subject.clone()), target_tier: tier as i32 }
+    move |world| PrefetchRequest { id: Some(world.subject.clone()), target_tier: tier as i32, ..Default::default() }
 }
 
 fn import(size_bytes: u64) -> impl Fn(&World) -> ImportPayloadRequest + Copy {

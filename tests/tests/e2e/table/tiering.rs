@@ -14,7 +14,7 @@ use super::world::{Given, World};
 const WRONG_STATE: Code = Code::FailedPrecondition;
 
 fn to(tier: Tier) -> impl Fn(&World) -> PromoteRequest + Copy {
-    move |world| PromoteRequest { id: Some(world.subject.clone()), target_tier: tier as i32, policy: 0 }
+    move |world| PromoteRequest { id: Some(world.subject.clone()), target_tier: tier as i32, ..Default::default() }
 }
 
 fn soon(tier: Tier) -> impl Fn(&World) -> PromoteRequest + Copy {
