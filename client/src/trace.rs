@@ -4,8 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// The longest `tracestate` that everybody has to pass on, in bytes.
+/// The longest `tracestate` that everybody has to pass on, in bytes; and the longest `traceparent` that is sent, whatever later
+/// versions add to it.
 const STATE_LIMIT: usize = 512;
+const PARENT_LIMIT: usize = 256;
 
 /// The caller's place in its trace: what its tracing library would put into the headers of a request.
 ///
@@ -115,7 +117,7 @@ fn is_parent(text: &str) -> bool {
     };
     let is_some = |id: &str| id.bytes().any(|byte| byte != b'0');
     let ends = version != "00" || parts.next().is_none();
-    version != "ff" && ends && is_some(trace) && is_some(span)
+    text.len() <= PARENT_LIMIT && version != "ff" && ends && is_some(trace) && is_some(span)
 }
 
 fn is_digit(byte: u8) -> bool {
@@ -152,6 +154,7 @@ mod tests {
             format!("00-{}-{SPAN}-01", TRACE.to_uppercase()),
             format!("00-{TRACE}-{SPAN}-0g"),
             format!("00-{TRACE}-{SPAN}-01\n"),
+            format!("cc-{TRACE}-{SPAN}-01-{}", "0".repeat(PARENT_LIMIT)),
         ] {
             assert!(!is(bad.clone()), "{bad:?}");
         }
