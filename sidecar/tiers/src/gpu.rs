@@ -22,7 +22,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use payload_manager_shm::device::DeviceError;
@@ -31,7 +31,7 @@ use payload_manager_types::{Checksum, DeviceUuid, PayloadId, Place, Tier};
 pub use self::card::{Buffer, Card, Form, Key, Memory};
 use self::slab::{BLOCK, Owner, Slab, shared_bytes};
 use self::stage::{Stage, Way};
-use crate::ram::segments::NUMBERS;
+use crate::numbers::{Numbered, Numbers};
 use crate::store::Buffers;
 use crate::{Archive, Description, Location, Sealed, Sink, Source, TierError, TierStore, fail};
 
@@ -45,8 +45,7 @@ pub struct GpuTier(Arc<Shared>);
 struct Shared {
     cards: Vec<Mounted>,
     set: Mutex<Set>,
-    /// The last number given out.
-    last: AtomicU32,
+    numbers: Numbers,
 }
 
 struct Mounted {
@@ -113,7 +112,7 @@ impl GpuTier {
         };
         let set = Set { own: HashMap::new(), slabs: HashMap::new(), parts: HashMap::new(), used };
         let cards = cards.into_iter().map(mount).collect();
-        Self(Arc::new(Shared { cards, set: Mutex::new(set), last: AtomicU32::new(0) }))
+        Self(Arc::new(Shared { cards, set: Mutex::new(set), numbers: Numbers::of(Numbered::Slab) }))
     }
 
     /// What it may hold at most, in bytes.
@@ -131,9 +130,7 @@ impl GpuTier {
     /// From here on slabs are numbered after the `start` that this is of the daemon, so that no client takes one for
     /// another of before.
     pub fn number_from(&self, start: u64) {
-        #[expect(clippy::cast_possible_truncation, reason = "the low byte is meant")]
-        let start = u32::from(start as u8);
-        self.0.last.store(start * NUMBERS + NUMBERS / 2, Ordering::Relaxed);
+        self.0.numbers.begin(start);
     }
 
     /// Makes room for a payload in a slab of the session that writes it.
@@ -340,6 +337,7 @@ impl GpuTier {
             if !single && let Some(place) = self.in_a_slab(id, size, owner, card) {
                 return Ok(place);
             }
+            let unit = self.number(size)?;
             let form = match self.0.cards.get(card).is_some_and(|mounted| mounted.card.passes_descriptors()) {
                 true => Form::Descriptor,
                 false => Form::Handle,
@@ -352,7 +350,6 @@ impl GpuTier {
             };
             let (memory, key) = made?;
             let mut slab = Slab::new(card, memory, key, owner, single);
-            let unit = self.next_number().ok_or_else(|| self.nowhere(size, &[]))?;
             let offset = slab.place(size).ok_or_else(|| self.nowhere(size, &[card]))?;
             let place = Place { unit, offset };
             let mut set = self.0.set.lock();
@@ -362,10 +359,13 @@ impl GpuTier {
         })
     }
 
-    /// The last number of all is kept for what lies in no slab.
-    fn next_number(&self) -> Option<u32> {
-        let next = |last: u32| last.checked_add(1).filter(|next| next % NUMBERS != NUMBERS - 1);
-        self.0.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok().and_then(next)
+    /// Of a new slab.
+    fn number(&self, asked: u64) -> Result<u32, TierError> {
+        let set = self.0.set.lock();
+        self.0.numbers.next(|unit| set.slabs.contains_key(&unit)).ok_or_else(|| {
+            let what = "this run of the daemon has no number left for another slab; restart it".to_owned();
+            TierError::Full { tier: Tier::Gpu, asked, free: 0, what }
+        })
     }
 
     /// A gap in a slab that there is.

@@ -21,6 +21,7 @@ pub mod gauge;
 pub mod gpu;
 pub mod heap;
 mod notes;
+mod numbers;
 pub mod object;
 pub mod ram;
 mod reserve;

@@ -25,7 +25,7 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use payload_manager_shm::Segment;
@@ -36,6 +36,7 @@ use self::space::{Kind, Space};
 use super::object::not_made;
 use super::{RamTier, request};
 use crate::file::CopyFile;
+use crate::numbers::{Numbered, Numbers};
 use crate::reserve::Turn;
 use crate::{Location, MemoryGauge, Source, TierError, fail};
 
@@ -44,10 +45,6 @@ const MOST: usize = 4096;
 
 /// Memory that is given back or taken at a time, in bytes: others wait that long for the lock.
 const STEP: u64 = 4 << 20;
-
-/// How many segments and slabs one start can number: the number of the start is above it. Slabs of GPUs have the upper half
-/// ([`crate::gpu`]), so that a number means one of either.
-pub(crate) const NUMBERS: u32 = 1 << 24;
 
 /// Every segment of a daemon. Clones speak of the same ones.
 #[derive(Clone)]
@@ -59,8 +56,7 @@ struct Shared {
     gauge: Arc<dyn MemoryGauge>,
     turn: Arc<Turn>,
     set: Mutex<Set>,
-    /// The last number given out; 0 while none may be.
-    last: AtomicU32,
+    numbers: Numbers,
     warm: AtomicU64,
 }
 
@@ -94,16 +90,14 @@ impl Segments {
             gauge: Arc::clone(&tier.gauge),
             turn: Arc::clone(&tier.turn),
             set: Mutex::default(),
-            last: AtomicU32::new(0),
+            numbers: Numbers::of(Numbered::Segment),
             warm: AtomicU64::new(0),
         }))
     }
 
     /// From here on segments are made, numbered after the `start` that this is of the daemon.
     pub fn number_from(&self, start: u64) {
-        #[expect(clippy::cast_possible_truncation, reason = "the low byte is meant")]
-        let start = u32::from(start as u8);
-        self.0.last.store(start * NUMBERS, Ordering::Relaxed);
+        self.0.numbers.begin(start);
     }
 
     /// The name of a segment.
@@ -211,10 +205,7 @@ impl Segments {
         if set.spaces.len() >= MOST || !set.owners.contains_key(&session) {
             return None;
         }
-        let last = self.0.last.load(Ordering::Relaxed);
-        let next = last.checked_add(1).filter(|next| next % NUMBERS < NUMBERS / 2)?;
-        self.0.last.store(next, Ordering::Relaxed);
-        Some(next)
+        self.0.numbers.next(|unit| set.spaces.contains_key(&unit))
     }
 
     /// Puts memory behind a block, in steps that the gauge has a look at.
