@@ -15,6 +15,7 @@
 //! A slab is given back when its last payload goes, so that other programs on the card can have it.
 
 mod card;
+mod side;
 mod slab;
 mod stage;
 #[cfg(test)]
@@ -26,13 +27,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use payload_manager_shm::device::DeviceError;
-use payload_manager_types::{Checksum, DeviceUuid, PayloadId, Place, Tier};
+use payload_manager_types::{DeviceUuid, PayloadId, Place, Tier};
 
 pub use self::card::{Buffer, Card, Form, Key, Memory};
+use self::side::{GpuSink, Side};
 use self::slab::{BLOCK, Owner, Slab, shared_bytes};
-use self::stage::{Stage, Way};
+use self::stage::Stage;
 use crate::numbers::{Numbered, Numbers};
-use crate::store::Buffers;
 use crate::{Archive, Description, Location, Sealed, Sink, Source, TierError, TierStore, fail};
 
 /// Buffers of the host that a card has at most: what four large copies at once need.
@@ -150,8 +151,7 @@ impl GpuTier {
         let has_part = self.0.set.lock().parts.contains_key(&id);
         let place =
             if has_part { self.own(id, size, devices) } else { self.part(id, size, Owner::Daemon, 1, devices) }?;
-        let unfinished = Unfinished { tier: self.clone(), id, place: Some(place) };
-        Ok(Box::new(GpuSink { side: self.side(id, place, size)?, unfinished }))
+        Ok(Box::new(GpuSink::new(self, id, place, size)?))
     }
 
     /// A session is over: nothing new is put into its slabs.
@@ -264,7 +264,11 @@ impl GpuTier {
                             format!("{}: other programs have the rest of its memory ({error})", mounted.card.uuid());
                         TierError::Full { tier: Tier::Gpu, asked: bytes, free: 0, what }
                     }
-                    false => fail::io(Tier::Gpu, format!("allocating on {}", mounted.card.uuid()), into_io(error)),
+                    false => fail::io(
+                        Tier::Gpu,
+                        format!("allocating on {}", mounted.card.uuid()),
+                        std::io::Error::other(error),
+                    ),
                 })
             }
         }
@@ -399,11 +403,6 @@ impl GpuTier {
         }
         Ok((memory, card, place.offset))
     }
-
-    fn side(&self, id: PayloadId, place: Place, size: u64) -> Result<Side, TierError> {
-        let (memory, card, start) = self.memory(id, place, size)?;
-        Ok(Side { tier: self.clone(), id, memory, card, start, size })
-    }
 }
 
 impl Mounted {
@@ -451,7 +450,7 @@ impl TierStore for GpuTier {
     }
 
     fn source(&self, id: PayloadId, place: Place, size: u64) -> Result<Box<dyn Source>, TierError> {
-        Ok(Box::new(self.side(id, place, size)?))
+        Ok(Box::new(Side::new(self, id, place, size)?))
     }
 
     fn sink(&self, id: PayloadId, size: u64) -> Result<Box<dyn Sink>, TierError> {
@@ -499,85 +498,4 @@ impl TierStore for GpuTier {
     fn set_aside(&self, id: PayloadId, place: Place) -> Result<(), TierError> {
         self.free(id, place)
     }
-}
-
-/// A copy that is read or written.
-struct Side {
-    tier: GpuTier,
-    id: PayloadId,
-    memory: Arc<dyn Memory>,
-    card: usize,
-    start: u64,
-    size: u64,
-}
-
-impl Side {
-    fn failed(&self, doing: &str, error: DeviceError) -> TierError {
-        if let Some(mounted) = self.tier.0.cards.get(self.card) {
-            mounted.learn(&error);
-        }
-        if error.is_loss() {
-            return TierError::Missing { id: self.id, tier: Tier::Gpu, what: format!("its card is lost: {error}") };
-        }
-        fail::io(Tier::Gpu, format!("{doing} payload {}", self.id), into_io(error))
-    }
-
-    fn way(&self) -> Option<Box<dyn Buffers>> {
-        let mounted = self.tier.0.cards.get(self.card)?;
-        Some(Box::new(Way(Arc::clone(&mounted.stage))))
-    }
-}
-
-impl Source for Side {
-    fn read_at(&mut self, offset: u64, buf: &mut [u8]) -> Result<usize, TierError> {
-        let left = self.size.saturating_sub(offset);
-        let length = usize::try_from(left).unwrap_or(usize::MAX).min(buf.len());
-        let into = buf.get_mut(..length).unwrap_or_default();
-        self.memory.read(self.start + offset, into).map_err(|error| self.failed("reading", error))?;
-        Ok(length)
-    }
-
-    fn buffers(&self) -> Option<Box<dyn Buffers>> {
-        self.way()
-    }
-}
-
-/// Writes a new copy.
-struct GpuSink {
-    side: Side,
-    unfinished: Unfinished,
-}
-
-/// A copy that goes again unless it is finished.
-struct Unfinished {
-    tier: GpuTier,
-    id: PayloadId,
-    place: Option<Place>,
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        if let Some(place) = self.place {
-            // It only forgets.
-            let _ = self.tier.free(self.id, place);
-        }
-    }
-}
-
-impl Sink for GpuSink {
-    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<(), TierError> {
-        self.side.memory.write(self.side.start + offset, bytes).map_err(|error| self.side.failed("writing", error))
-    }
-
-    fn buffers(&self) -> Option<Box<dyn Buffers>> {
-        self.side.way()
-    }
-
-    fn finish(mut self: Box<Self>, _: Checksum, _: &Archive<'_>) -> Result<Place, TierError> {
-        Ok(self.unfinished.place.take().unwrap_or(Place::OWN))
-    }
-}
-
-fn into_io(error: DeviceError) -> std::io::Error {
-    std::io::Error::other(error)
 }

@@ -2,8 +2,10 @@
 
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
+use super::stage::Way;
 use super::*;
 use crate::copy::{self, Job};
+use crate::store::Buffers;
 use crate::{HeapTier, Written};
 
 const MIB: u64 = 1 << 20;
