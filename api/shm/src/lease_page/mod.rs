@@ -29,6 +29,9 @@ use crate::page::DRAFT;
 use crate::slot::{self, SlotState, Word};
 use crate::sync::{AtomicU64, Ordering};
 
+/// So many released leases are remembered until their deadlines, besides as many as there are leases.
+const RELEASED: usize = 1 << 14;
+
 /// One lease, for lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LeaseView {
@@ -159,6 +162,7 @@ impl RpcLeases {
         let at = self.free.pop().ok_or(limit)?;
         self.write(at, nonce, block, deadline);
         self.due.push(Reverse((deadline.0, at, nonce)));
+        self.forget_released();
         self.live += 1;
         Ok(id_of(at, nonce))
     }
@@ -271,6 +275,17 @@ impl RpcLeases {
         freed
     }
 
+    /// Leases that were released wait for their deadlines too. Once most of what waits is such, that goes: now and then,
+    /// for all of it is looked at.
+    fn forget_released(&mut self) {
+        if self.due.len() <= 2 * self.occupied() as usize + RELEASED {
+            return;
+        }
+        let mut due = std::mem::take(&mut self.due);
+        due.retain(|Reverse((_, at, nonce))| self.nonce_at(*at) == Some(*nonce));
+        self.due = due;
+    }
+
     /// When [`Self::expire_due`] has something to do next, at the earliest.
     #[must_use]
     pub fn next_due(&self) -> Option<LeaseDeadline> {
@@ -281,8 +296,13 @@ impl RpcLeases {
     fn deadline_at(&self, at: At, nonce: u64, now_ms: u64) -> Option<(Word, LeaseDeadline)> {
         let page = self.pages.get(at.page as usize)?;
         let word = slot::look(page.slot(at.slot)?)?;
-        let same = page.nonce(at.slot)?.load(Ordering::Relaxed) == nonce;
+        let same = self.nonce_at(at)? == nonce;
         same.then(|| (word, word.deadline().to_deadline(page.epoch_ms(), now_ms)))
+    }
+
+    /// Of the lease that is, or was last, in a slot.
+    fn nonce_at(&self, at: At) -> Option<u64> {
+        Some(self.pages.get(at.page as usize)?.nonce(at.slot)?.load(Ordering::Relaxed))
     }
 
     /// Leases that hold, as of the last [`Self::expire_due`].

@@ -66,6 +66,22 @@ fn a_lease_is_renewed_while_it_is_live_and_never_shortened() {
 }
 
 #[test]
+fn released_leases_do_not_pile_up_until_their_deadlines() {
+    let names = Names::new();
+    let mut leases = open(&names, 10, NOW);
+    leases.grant(block(1, 1), at(200)).unwrap();
+    let kept = leases.grant(block(2, 1), at(100)).unwrap();
+    leases.renew(kept, at(300), NOW).unwrap();
+    for _ in 0..3 * RELEASED {
+        let lease = leases.grant(block(3, 1), at(1_000)).unwrap();
+        leases.release(lease).unwrap();
+        assert!(leases.due.len() <= RELEASED + 6);
+    }
+    assert_eq!(leases.expire_due(NOW + 299), [block(1, 1)], "those that are held come at their time");
+    assert_eq!(leases.expire_due(NOW + 300), [block(2, 1)]);
+}
+
+#[test]
 fn the_due_are_freed_and_no_others() {
     let names = Names::new();
     let mut leases = open(&names, 10, NOW);
