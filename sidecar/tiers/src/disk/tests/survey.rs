@@ -21,9 +21,11 @@ fn a_survey_tells_copies_from_garbage_from_strangers() {
     let tmp = shard.join(format!("{}.bin.tmp", new_id()));
     let root_tmp = rig.tier.root().join("instance.tmp");
     let misplaced = rig.tier.root().join("zz");
+    let end = shard.file_name().unwrap().display();
     let strange = [
         shard.join("README"),
-        shard.join(format!("{}.bin", "30313233-3435-3637-3839-616263646566".to_uppercase())),
+        // Of an id of this shard, but not as ids are written.
+        shard.join(format!("ABCDEF01-2345-7789-8ABC-DEF0123456{end}.bin")),
         shard.join("not-an-id.bin"),
         rig.tier.root().join("notes.txt"),
     ];
